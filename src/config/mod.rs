@@ -1,0 +1,3 @@
+//! Configuration files: `signpost.toml` and `zones/NAME.toml`.
+//!
+//! Stub of the interface.

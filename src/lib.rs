@@ -1,0 +1,41 @@
+//! Signpost: an authoritative DNS server that composes a domain's mail records itself.
+//!
+//! Data flows one way, and a module uses only modules of its own floor and below:
+//!
+//! ```text
+//! zone files ─┐
+//! keys ───────┼─▶ compose ─▶ Zone (immutable) ─▶ ZoneSet (swapped in) ─▶ answer ─▶ UDP · TCP
+//! policy ─────┘                    │
+//!                                  └─▶ state store (serials, the life of keys)
+//! ```
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 1 the protocol | [`name`] [`record`] [`message`] and [`finding`], the shape of advice to the operator |
+//! | 2 the data | [`zonefile`] [`zone`] [`keys`] [`mail`] |
+//! | 3 the engine | [`compose`] [`publish`] [`answer`] |
+//! | 4 the edges | [`config`] [`watch`] [`server`] [`control`] [`cli`] |
+//!
+//! Floors 1 to 3 are pure but for [`publish`]'s state store: bytes, records and time come in as
+//! arguments, so that everything can be tested, fuzzed and compared with other servers.
+//! ARCHITECTURE.md tells the same in prose.
+
+pub mod finding;
+pub mod message;
+pub mod name;
+pub mod record;
+
+pub mod keys;
+pub mod mail;
+pub mod zone;
+pub mod zonefile;
+
+pub mod answer;
+pub mod compose;
+pub mod publish;
+
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod server;
+pub mod watch;

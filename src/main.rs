@@ -1,0 +1,3 @@
+//! The `signpost` program.
+
+fn main() {}

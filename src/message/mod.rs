@@ -1,0 +1,1 @@
+//! DNS messages: reading a query, writing a response, EDNS.

@@ -1,0 +1,3 @@
+//! From compositions to the zones that are served: serials, the state store, the swap.
+//!
+//! Stub of the interface.

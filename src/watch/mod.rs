@@ -1,0 +1,3 @@
+//! Watching files: what changed below a directory, and only that.
+//!
+//! Stub of the interface.
