@@ -164,6 +164,11 @@ impl Name {
         Self(self.0.to_ascii_lowercase().into_boxed_slice())
     }
 
+    /// Lowers the name in place.
+    pub fn make_lowercase(&mut self) {
+        self.0.make_ascii_lowercase();
+    }
+
     fn from_checked_len(wire: Vec<u8>) -> Result<Self, NameError> {
         if wire.len() > MAX_NAME_LEN {
             return Err(NameError::TooLong);

@@ -1,76 +1,322 @@
 //! Zones, immutable once built, and the set of zones that is served.
 //!
-//! Stub of the interface; the lookup of RFC 1034 §4.3.2 follows.
+//! A [`Zone`] holds its names as nodes in canonical order (RFC 4034 §6.1), empty non-terminals
+//! among them, over one byte arena, with a hash index from name to node. What the lookup of
+//! RFC 1034 §4.3.2 would have to find out on its way down is decided when the zone is built: each
+//! node knows the zone cut or DNAME that hides it and the wildcard below it. So a lookup is one
+//! probe for a name that exists, and one per label up to the closest encloser for one that does
+//! not (RFC 4592 §3.3.1).
+//!
+//! Names are kept in lower case (the canonical form of RFC 4034 §6.2); names inside RDATA keep the
+//! case they were written in.
 
-use crate::finding::Finding;
+mod build;
+mod lookup_name;
+mod set;
+#[cfg(test)]
+mod tests;
+
 use crate::name::Name;
-use crate::record::Record;
-use std::sync::Arc;
+use crate::record::{Record, RecordType};
+
+pub use build::ZoneError;
+pub use lookup_name::LookupName;
+pub use set::ZoneSet;
 
 /// A finished zone. It never changes: a new version is a new `Zone`.
-#[derive(Debug)]
 pub struct Zone {
     apex: Name,
-    serial: u32,
+    /// In canonical order; the apex is the first.
+    nodes: Box<[NodeEntry]>,
+    /// Grouped by node, within a node by type.
+    rrsets: Box<[RrsetEntry]>,
+    /// Owner names in lower case, and the records: type, class, TTL, RDLENGTH, RDATA.
+    arena: Box<[u8]>,
+    /// Open addressing, a power of two of slots: number of a node plus one, zero for a free slot.
+    index: Box<[u32]>,
 }
 
-/// Why records make no zone.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ZoneError(pub Finding);
+/// A name of the zone, as stored. `NONE` stands for no node.
+#[derive(Clone, Copy)]
+struct NodeEntry {
+    hash: u32,
+    name_at: u32,
+    first_rrset: u32,
+    /// The topmost zone cut or DNAME owner strictly above.
+    cover: u32,
+    /// The child `*`.
+    wildcard: u32,
+    rrset_count: u16,
+    name_len: u8,
+    flags: u8,
+}
+
+#[derive(Clone, Copy)]
+struct RrsetEntry {
+    at: u32,
+    len: u32,
+    rtype: RecordType,
+    count: u16,
+}
+
+const NONE: u32 = u32::MAX;
+/// Not the apex, owns NS, and nothing above hides it: a delegation point (RFC 9499 "zone cut").
+const ZONE_CUT: u8 = 1;
+const HAS_CNAME: u8 = 2;
+const HAS_DNAME: u8 = 4;
+
+/// What a lookup found, the cases of RFC 1034 §4.3.2 step 3.
+#[derive(Debug, Clone, Copy)]
+pub enum Found<'z> {
+    /// 3a: the name itself, possibly an empty non-terminal.
+    Name(Node<'z>),
+    /// 3b: the name is at or below this zone cut.
+    Cut(Node<'z>),
+    /// RFC 6672 §3.2: the name is below this DNAME owner.
+    Dname(Node<'z>),
+    /// 3c: the name does not exist, and this `*` covers it.
+    Wildcard(Node<'z>),
+    /// The name does not exist.
+    Nothing,
+}
+
+/// A node of a zone.
+#[derive(Clone, Copy)]
+pub struct Node<'z> {
+    zone: &'z Zone,
+    entry: &'z NodeEntry,
+}
+
+/// The records of one type at one node.
+#[derive(Clone, Copy)]
+pub struct Rrset<'z> {
+    /// Their type.
+    pub rtype: RecordType,
+    /// How many.
+    pub count: u16,
+    /// Each record from its type on: type, class, TTL, RDLENGTH, RDATA; the owner left off.
+    pub block: &'z [u8],
+}
+
+/// One record of an [`Rrset`], as stored.
+#[derive(Clone, Copy)]
+pub struct RecordView<'z> {
+    /// Type, class, TTL and RDLENGTH in wire form.
+    pub fixed: &'z [u8; 10],
+    /// The data.
+    pub rdata: &'z [u8],
+}
 
 impl Zone {
-    /// Builds a zone from its records, in any order. Findings tell of records that were left out
-    /// or mended (out of zone, a CNAME beside other data, differing TTLs in an RRset).
-    pub fn build(apex: &Name, _records: Vec<Record>) -> Result<(Self, Vec<Finding>), ZoneError> {
-        Ok((
-            Self {
-                apex: apex.clone(),
-                serial: 0,
-            },
-            vec![],
-        ))
-    }
-
     /// The apex, lower case.
     pub fn apex(&self) -> &Name {
         &self.apex
     }
 
+    /// The node of the apex.
+    pub fn apex_node(&self) -> Node<'_> {
+        self.node(0)
+    }
+
+    /// The SOA record's RRset; every zone has exactly one (RFC 1035 §5.2).
+    pub fn soa(&self) -> Rrset<'_> {
+        self.rrset(self.nodes[0].first_rrset as usize)
+    }
+
     /// The serial of the SOA.
     pub fn serial(&self) -> u32 {
-        self.serial
+        let rdata = self.soa().records().next().map_or(&[][..], |record| record.rdata);
+        match rdata.len().checked_sub(20).and_then(|at| rdata.get(at..at + 4)) {
+            Some(&[a, b, c, d]) => u32::from_be_bytes([a, b, c, d]),
+            _ => 0,
+        }
+    }
+
+    /// How many records, the SOA counted once.
+    pub fn record_count(&self) -> usize {
+        self.rrsets.iter().map(|rrset| usize::from(rrset.count)).sum()
+    }
+
+    /// Every node in canonical order, the apex first.
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        self.nodes.iter().map(|entry| Node { zone: self, entry })
+    }
+
+    /// Every record in canonical order, but the SOA first of all.
+    pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
+        self.nodes()
+            .flat_map(|node| node.rrsets().flat_map(move |rrset| node.owned_records(rrset)))
+    }
+
+    /// The node of exactly this name, whether a cut or DNAME hides it or not.
+    pub fn find(&self, name: &LookupName) -> Option<Node<'_>> {
+        self.find_suffix(name, name.label_count())
+    }
+
+    /// Looks `name`, which is at or below the apex, up by RFC 1034 §4.3.2 step 3.
+    pub fn lookup(&self, name: &LookupName) -> Found<'_> {
+        let mut labels = name.label_count();
+        if let Some(node) = self.find_suffix(name, labels) {
+            return match self.hidden_by(node.entry) {
+                Some(hidden) => hidden,
+                None if node.entry.flags & ZONE_CUT != 0 => Found::Cut(node),
+                None => Found::Name(node),
+            };
+        }
+        while labels > 0 {
+            labels -= 1;
+            if let Some(encloser) = self.find_suffix(name, labels) {
+                return self.below_closest_encloser(encloser);
+            }
+        }
+        Found::Nothing
+    }
+
+    fn below_closest_encloser<'z>(&'z self, encloser: Node<'z>) -> Found<'z> {
+        let entry = encloser.entry;
+        if let Some(hidden) = self.hidden_by(entry) {
+            hidden
+        } else if entry.flags & ZONE_CUT != 0 {
+            Found::Cut(encloser)
+        } else if entry.flags & HAS_DNAME != 0 {
+            Found::Dname(encloser)
+        } else if entry.wildcard != NONE {
+            Found::Wildcard(self.node(entry.wildcard as usize))
+        } else {
+            Found::Nothing
+        }
+    }
+
+    fn hidden_by(&self, entry: &NodeEntry) -> Option<Found<'_>> {
+        if entry.cover == NONE {
+            return None;
+        }
+        let cover = self.node(entry.cover as usize);
+        Some(if cover.entry.flags & ZONE_CUT != 0 {
+            Found::Cut(cover)
+        } else {
+            Found::Dname(cover)
+        })
+    }
+
+    fn find_suffix(&self, name: &LookupName, labels: usize) -> Option<Node<'_>> {
+        let hash = name.suffix_hash(labels);
+        let wire = name.suffix(labels);
+        let mask = self.index.len() - 1;
+        let mut slot = hash as usize & mask;
+        loop {
+            let number = self.index[slot].checked_sub(1)?;
+            let entry = &self.nodes[number as usize];
+            if entry.hash == tag(hash) && self.name_of(entry) == wire {
+                return Some(Node { zone: self, entry });
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    fn node(&self, number: usize) -> Node<'_> {
+        Node {
+            zone: self,
+            entry: &self.nodes[number],
+        }
+    }
+
+    fn name_of(&self, entry: &NodeEntry) -> &[u8] {
+        let at = entry.name_at as usize;
+        &self.arena[at..at + usize::from(entry.name_len)]
+    }
+
+    fn rrset(&self, number: usize) -> Rrset<'_> {
+        let entry = &self.rrsets[number];
+        let at = entry.at as usize;
+        Rrset {
+            rtype: entry.rtype,
+            count: entry.count,
+            block: &self.arena[at..at + entry.len as usize],
+        }
     }
 }
 
-/// All zones served at one moment. Immutable; a change makes a new set that shares what stayed.
-#[derive(Debug, Clone, Default)]
-pub struct ZoneSet {}
+/// The part of a hash that a node keeps; the index uses the other end.
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
 
-impl ZoneSet {
-    /// The set with these changes: a zone put in or replaced, or (`None`) taken out.
-    #[must_use]
-    pub fn with(&self, _changes: &[(Name, Option<Arc<Zone>>)]) -> Self {
-        self.clone()
+impl<'z> Node<'z> {
+    /// The owner name in wire form, lower case.
+    pub fn name(self) -> &'z [u8] {
+        self.zone.name_of(self.entry)
     }
 
-    /// The zone with exactly this apex.
-    pub fn get(&self, _apex: &Name) -> Option<&Arc<Zone>> {
-        None
+    /// The RRset of this type.
+    pub fn rrset(self, rtype: RecordType) -> Option<Rrset<'z>> {
+        let first = self.entry.first_rrset as usize;
+        let entries = &self.zone.rrsets[first..first + usize::from(self.entry.rrset_count)];
+        let offset = entries.iter().position(|entry| entry.rtype == rtype)?;
+        Some(self.zone.rrset(first + offset))
     }
 
-    /// The zone that `name` belongs to: the one with the longest apex at or above it.
-    pub fn closest_enclosing(&self, _name: &Name) -> Option<&Arc<Zone>> {
-        None
+    /// All RRsets; at the apex the SOA is the first, else they are in the order of their types.
+    pub fn rrsets(self) -> impl Iterator<Item = Rrset<'z>> {
+        let first = self.entry.first_rrset as usize;
+        (first..first + usize::from(self.entry.rrset_count)).map(move |number| self.zone.rrset(number))
     }
 
-    /// How many zones.
-    pub fn len(&self) -> usize {
-        0
+    /// Is there a CNAME here?
+    pub fn has_cname(self) -> bool {
+        self.entry.flags & HAS_CNAME != 0
     }
 
-    /// Is nothing served?
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    fn owned_records(self, rrset: Rrset<'z>) -> impl Iterator<Item = Record> + 'z {
+        rrset.records().filter_map(move |record| {
+            let owner = Name::from_wire(self.name()).ok()?;
+            Some(Record {
+                owner,
+                rtype: rrset.rtype,
+                ttl: record.ttl(),
+                rdata: record.rdata.into(),
+            })
+        })
+    }
+}
+
+impl std::fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match Name::from_wire(self.name()) {
+            Ok(name) => write!(f, "{name}"),
+            Err(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Zone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Zone({} serial {}, {} records)",
+            self.apex,
+            self.serial(),
+            self.record_count()
+        )
+    }
+}
+
+impl<'z> Rrset<'z> {
+    /// The records, in canonical order of their data.
+    pub fn records(self) -> impl Iterator<Item = RecordView<'z>> {
+        let mut rest = self.block;
+        std::iter::from_fn(move || {
+            let (fixed, after) = rest.split_first_chunk::<10>()?;
+            let (rdata, after) = after.split_at_checked(usize::from(u16::from_be_bytes([fixed[8], fixed[9]])))?;
+            rest = after;
+            Some(RecordView { fixed, rdata })
+        })
+    }
+}
+
+impl RecordView<'_> {
+    /// Time to live in seconds.
+    pub fn ttl(&self) -> u32 {
+        u32::from_be_bytes([self.fixed[4], self.fixed[5], self.fixed[6], self.fixed[7]])
     }
 }
