@@ -1,1 +1,243 @@
-//! Stub.
+//! The control socket: how `signpost key revoke` and its kin reach the running server.
+//!
+//! A Unix socket `control.sock` in the state directory, mode 0600: who may write the state may
+//! give orders. A client sends one [`Request`] as a line of JSON and gets one [`Reply`] as a line
+//! of JSON. The listening thread only carries messages; the server's main loop, which owns all
+//! state, executes them one after the other.
+//!
+//! Limits: a request of at most 64 KiB, read within two seconds.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The socket's name in the state directory.
+pub const SOCKET_NAME: &str = "control.sock";
+const MAX_REQUEST: u64 = 64 * 1024;
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a command may take in the server before the client gives up.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// An order to the running server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "command", deny_unknown_fields)]
+pub enum Request {
+    /// What is served, in a few lines.
+    Status,
+    /// Every zone with its serial.
+    ZoneList,
+    /// One finished zone as a master file.
+    ZonePrint {
+        /// The apex.
+        zone: String,
+    },
+    /// Every key and where in its life it is.
+    KeyList,
+    /// Publish an empty `p=` for this key from now on (RFC 6376 §3.6.1).
+    KeyRevoke {
+        /// The signing domain.
+        domain: String,
+        /// The selector.
+        selector: String,
+    },
+    /// Read every file again.
+    Reload,
+}
+
+/// What came of it: text for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Was it done?
+    pub ok: bool,
+    /// The result, or why not.
+    pub text: String,
+}
+
+/// Why the server could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Nobody listens there.
+    #[error("no server answers at {}; start it with `signpost serve`, or name its configuration with --config", .0.display())]
+    NotRunning(PathBuf),
+    /// The socket is not ours to use.
+    #[error("not allowed to use {}; run this as root or as the user that Signpost runs as", .0.display())]
+    NotAllowed(PathBuf),
+    /// The conversation failed.
+    #[error("talking to the server at {} failed: {error}", path.display())]
+    Io {
+        /// The socket.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+}
+
+/// A request on its way, with the place where the reply is awaited.
+pub struct Pending {
+    /// What is asked.
+    pub request: Request,
+    reply: mpsc::Sender<Reply>,
+}
+
+impl Pending {
+    /// Sends the reply; a client that went away does not matter.
+    pub fn reply(self, reply: Reply) {
+        let _gone = self.reply.send(reply);
+    }
+}
+
+impl Reply {
+    /// It was done.
+    pub fn done(text: impl Into<String>) -> Self {
+        Self {
+            ok: true,
+            text: text.into(),
+        }
+    }
+
+    /// It was not done.
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self {
+            ok: false,
+            text: text.into(),
+        }
+    }
+}
+
+/// Listens in `state`; requests come out of the channel, and `wake` is called after each.
+pub fn listen(state: &Path, wake: impl Fn() + Send + 'static) -> Result<mpsc::Receiver<Pending>, ControlError> {
+    let path = state.join(SOCKET_NAME);
+    let failed = |error| ControlError::Io {
+        path: path.clone(),
+        error,
+    };
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(failed)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    let (sender, receiver) = mpsc::channel();
+    std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if let Err(error) = serve(&stream, &sender, &wake) {
+                    tracing::debug!(%error, "a control client went away");
+                }
+            }
+        })
+        .map_err(failed)?;
+    Ok(receiver)
+}
+
+fn serve(stream: &UnixStream, sender: &mpsc::Sender<Pending>, wake: &impl Fn()) -> io::Result<()> {
+    stream.set_read_timeout(Some(CLIENT_TIMEOUT))?;
+    stream.set_write_timeout(Some(CLIENT_TIMEOUT))?;
+    let mut line = String::new();
+    BufReader::new(stream.take(MAX_REQUEST)).read_line(&mut line)?;
+    let reply = match serde_json::from_str(&line) {
+        Ok(request) => {
+            let (reply, awaited) = mpsc::channel();
+            match sender.send(Pending { request, reply }) {
+                Ok(()) => {
+                    wake();
+                    awaited
+                        .recv_timeout(REPLY_TIMEOUT)
+                        .unwrap_or_else(|_| Reply::failed("the server did not get to it"))
+                }
+                Err(_) => Reply::failed("the server is stopping"),
+            }
+        }
+        Err(error) => Reply::failed(format!(
+            "this server does not know the request ({error}); are both of one version?"
+        )),
+    };
+    write_line(stream, &reply)
+}
+
+/// Asks the server whose state directory is `state`.
+pub fn ask(state: &Path, request: &Request) -> Result<Reply, ControlError> {
+    let path = state.join(SOCKET_NAME);
+    let stream = UnixStream::connect(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NotRunning(path.clone()),
+        io::ErrorKind::PermissionDenied => ControlError::NotAllowed(path.clone()),
+        _ => ControlError::Io {
+            path: path.clone(),
+            error,
+        },
+    })?;
+    let conversation = || -> io::Result<Reply> {
+        stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
+        write_line(&stream, request)?;
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line)?;
+        Ok(serde_json::from_str(&line)?)
+    };
+    conversation().map_err(|error| ControlError::Io {
+        path: path.clone(),
+        error,
+    })
+}
+
+fn write_line(mut stream: &UnixStream, value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    stream.write_all(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn carries_a_request_and_its_reply() {
+        let state = tempfile::tempdir().unwrap();
+        let (woken, wakes) = mpsc::channel();
+        let requests = listen(state.path(), move || woken.send(()).unwrap()).unwrap();
+        let server = std::thread::spawn(move || {
+            wakes.recv().unwrap();
+            let pending = requests.recv().unwrap();
+            let text = format!("{:?}", pending.request);
+            pending.reply(Reply::done(text));
+        });
+        let reply = ask(
+            state.path(),
+            &Request::ZonePrint {
+                zone: "example.org".into(),
+            },
+        )
+        .unwrap();
+        assert_eq!(reply, Reply::done("ZonePrint { zone: \"example.org\" }"));
+        server.join().unwrap();
+        let mode = fs::metadata(state.path().join(SOCKET_NAME))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn tells_when_nobody_is_there() {
+        let state = tempfile::tempdir().unwrap();
+        let error = ask(state.path(), &Request::Status).unwrap_err();
+        assert!(error.to_string().starts_with("no server answers at "), "{error}");
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        let state = tempfile::tempdir().unwrap();
+        let _requests = listen(state.path(), || {}).unwrap();
+        let stream = UnixStream::connect(state.path().join(SOCKET_NAME)).unwrap();
+        write_line(&stream, &"dance").unwrap();
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).unwrap();
+        assert!(!serde_json::from_str::<Reply>(&line).unwrap().ok);
+    }
+}

@@ -3,12 +3,14 @@
 //! A [`Record`] is of class IN and carries its RDATA as uncompressed wire bytes that fit its type.
 //! The text forms of RDATA (RFC 1035 §5, RFC 3597 §5 and each type's own RFC) are in [`text`].
 
+mod rrset;
 pub mod text;
 mod types;
 
 use crate::name::Name;
 use std::fmt;
 
+pub use rrset::{RecordView, Rrset};
 pub use types::{RecordType, UnknownType};
 
 /// A resource record of class IN.

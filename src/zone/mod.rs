@@ -17,7 +17,7 @@ mod set;
 mod tests;
 
 use crate::name::Name;
-use crate::record::{Record, RecordType};
+use crate::record::{Record, RecordType, Rrset};
 
 pub use build::ZoneError;
 pub use lookup_name::LookupName;
@@ -85,26 +85,6 @@ pub enum Found<'z> {
 pub struct Node<'z> {
     zone: &'z Zone,
     entry: &'z NodeEntry,
-}
-
-/// The records of one type at one node.
-#[derive(Clone, Copy)]
-pub struct Rrset<'z> {
-    /// Their type.
-    pub rtype: RecordType,
-    /// How many.
-    pub count: u16,
-    /// Each record from its type on: type, class, TTL, RDLENGTH, RDATA; the owner left off.
-    pub block: &'z [u8],
-}
-
-/// One record of an [`Rrset`], as stored.
-#[derive(Clone, Copy)]
-pub struct RecordView<'z> {
-    /// Type, class, TTL and RDLENGTH in wire form.
-    pub fixed: &'z [u8; 10],
-    /// The data.
-    pub rdata: &'z [u8],
 }
 
 impl Zone {
@@ -298,25 +278,5 @@ impl std::fmt::Debug for Zone {
             self.serial(),
             self.record_count()
         )
-    }
-}
-
-impl<'z> Rrset<'z> {
-    /// The records, in canonical order of their data.
-    pub fn records(self) -> impl Iterator<Item = RecordView<'z>> {
-        let mut rest = self.block;
-        std::iter::from_fn(move || {
-            let (fixed, after) = rest.split_first_chunk::<10>()?;
-            let (rdata, after) = after.split_at_checked(usize::from(u16::from_be_bytes([fixed[8], fixed[9]])))?;
-            rest = after;
-            Some(RecordView { fixed, rdata })
-        })
-    }
-}
-
-impl RecordView<'_> {
-    /// Time to live in seconds.
-    pub fn ttl(&self) -> u32 {
-        u32::from_be_bytes([self.fixed[4], self.fixed[5], self.fixed[6], self.fixed[7]])
     }
 }

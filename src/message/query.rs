@@ -1,0 +1,232 @@
+//! Reading a query.
+//!
+//! The order of the checks is that of a name server that trusts nobody: length, QR (never an
+//! answer to an answer), opcode, counts (RFC 9619: exactly one question), the question, then the
+//! rest of the message up to its last octet, with EDNS picked out (RFC 6891 §6.1.1: at most one
+//! OPT, owned by the root).
+
+use super::{HEADER_LEN, Rcode, flags};
+use crate::name;
+use crate::record::RecordType;
+
+/// A well-formed query of opcode QUERY with one question.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'q> {
+    /// The whole message.
+    pub bytes: &'q [u8],
+    /// The second word of the header.
+    pub flags: u16,
+    /// Where the question ends and the records begin.
+    pub question_end: usize,
+    /// The name asked, uncompressed, in the client's case.
+    pub qname: &'q [u8],
+    /// The type asked.
+    pub qtype: RecordType,
+    /// The class asked.
+    pub qclass: u16,
+    /// EDNS, if the client speaks it.
+    pub edns: Option<Edns>,
+}
+
+/// What the client's OPT record says (RFC 6891 §6.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edns {
+    /// The largest response that the client takes over UDP, at least 512.
+    pub payload: u16,
+    /// The version; only 0 is known.
+    pub version: u8,
+    /// DNSSEC OK (RFC 3225).
+    pub dnssec_ok: bool,
+}
+
+/// What is not answered as a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Malformed {
+    /// Too short to have a header, or itself a response: say nothing.
+    Silence,
+    /// Answer with the header alone and this code; nothing of the rest can be trusted.
+    Header(Rcode),
+    /// The question was read but what follows it is malformed: answer with the question and this code.
+    Question(Rcode, usize),
+}
+
+impl<'q> Query<'q> {
+    /// Reads a message.
+    pub fn parse(bytes: &'q [u8]) -> Result<Self, Malformed> {
+        let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
+            return Err(Malformed::Silence);
+        };
+        let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        let header_flags = word(2);
+        if header_flags & flags::QR != 0 {
+            return Err(Malformed::Silence);
+        }
+        if header_flags & flags::OPCODE != 0 {
+            return Err(Malformed::Header(Rcode::NOTIMP));
+        }
+        let formerr = Malformed::Header(Rcode::FORMERR);
+        // RFC 9619: a query has one question; TC in a query makes no sense (RFC 1035 §4.1.1).
+        if word(4) != 1 || header_flags & flags::TC != 0 {
+            return Err(formerr);
+        }
+        let name_len = name::wire_len(&bytes[HEADER_LEN..]).ok_or(formerr)?;
+        let name_end = HEADER_LEN + name_len;
+        let Some(&[t0, t1, c0, c1]) = bytes[name_end..].first_chunk::<4>() else {
+            return Err(formerr);
+        };
+        let mut query = Self {
+            bytes,
+            flags: header_flags,
+            question_end: name_end + 4,
+            qname: &bytes[HEADER_LEN..name_end],
+            qtype: RecordType(u16::from_be_bytes([t0, t1])),
+            qclass: u16::from_be_bytes([c0, c1]),
+            edns: None,
+        };
+        let malformed = Malformed::Question(Rcode::FORMERR, query.question_end);
+        // Nothing belongs into answer and authority of a query but IXFR's SOA (RFC 1995 §3).
+        let authority = word(8);
+        if word(6) != 0 || authority > u16::from(query.qtype == RecordType::IXFR) {
+            return Err(malformed);
+        }
+        query.edns = query
+            .parse_records(usize::from(authority), usize::from(word(10)))
+            .ok_or(malformed)?;
+        Ok(query)
+    }
+
+    /// Walks the records behind the question; `None` when they are malformed.
+    fn parse_records(&self, authority: usize, additional: usize) -> Option<Option<Edns>> {
+        let mut edns = None;
+        let mut at = self.question_end;
+        for number in 0..authority + additional {
+            let owner = at;
+            at = skip_name(self.bytes, at)?;
+            let fixed = self.bytes.get(at..)?.first_chunk::<10>()?;
+            let data = at + 10;
+            at = data + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+            let rdata = self.bytes.get(data..at)?;
+            if u16::from_be_bytes([fixed[0], fixed[1]]) == RecordType::OPT.0 {
+                let at_root = self.bytes[owner] == 0;
+                if number < authority || edns.is_some() || !at_root || !options_are_whole(rdata) {
+                    return None;
+                }
+                edns = Some(Edns {
+                    payload: u16::from_be_bytes([fixed[2], fixed[3]]).max(512),
+                    version: fixed[5],
+                    dnssec_ok: fixed[6] & 0x80 != 0,
+                });
+            }
+        }
+        (at == self.bytes.len()).then_some(edns)
+    }
+}
+
+/// The octet behind a possibly compressed name; pointers are not followed, only skipped.
+fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *bytes.get(at)? {
+            0 => return Some(at + 1),
+            len @ 1..=63 => at += 1 + usize::from(len),
+            0xc0.. => return bytes.get(at + 1).map(|_| at + 2),
+            _ => return None,
+        }
+    }
+}
+
+/// Options are a code, a length and that much data each (RFC 6891 §6.1.2).
+fn options_are_whole(mut rdata: &[u8]) -> bool {
+    while let Some((&[_, _, l0, l1], rest)) = rdata.split_first_chunk::<4>() {
+        match rest.get(usize::from(u16::from_be_bytes([l0, l1]))..) {
+            Some(after) => rdata = after,
+            None => return false,
+        }
+    }
+    rdata.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A query for `a.test` A with these counts and this tail.
+    fn message(flags: u16, counts: [u16; 4], tail: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0x12, 0x34];
+        bytes.extend(flags.to_be_bytes());
+        bytes.extend(counts.iter().flat_map(|count| count.to_be_bytes()));
+        bytes.extend(b"\x01a\x04test\x00\x00\x01\x00\x01");
+        bytes.extend(tail);
+        bytes
+    }
+
+    const OPT: &[u8] = b"\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
+
+    #[test]
+    fn reads_a_question_and_edns() {
+        let bytes = message(flags::RD, [1, 0, 0, 1], OPT);
+        let query = Query::parse(&bytes).unwrap();
+        assert_eq!(query.qname, b"\x01a\x04test\x00");
+        assert_eq!((query.qtype, query.qclass), (RecordType::A, 1));
+        assert_eq!(
+            query.edns,
+            Some(Edns {
+                payload: 1232,
+                version: 0,
+                dnssec_ok: true
+            })
+        );
+        assert_eq!(Query::parse(&message(0, [1, 0, 0, 0], &[])).unwrap().edns, None);
+    }
+
+    #[test]
+    fn says_nothing_to_a_response_or_a_fragment() {
+        assert_eq!(
+            Query::parse(&message(flags::QR, [1, 0, 0, 0], &[])).unwrap_err(),
+            Malformed::Silence
+        );
+        assert_eq!(Query::parse(&[0; 11]).unwrap_err(), Malformed::Silence);
+    }
+
+    #[test]
+    fn refuses_other_opcodes_and_question_counts() {
+        assert_eq!(
+            Query::parse(&message(0x2800, [1, 0, 0, 0], &[])).unwrap_err(),
+            Malformed::Header(Rcode::NOTIMP)
+        );
+        for count in [0, 2, 0xffff] {
+            let bytes = message(0, [count, 0, 0, 0], &[]);
+            assert_eq!(
+                Query::parse(&bytes).unwrap_err(),
+                Malformed::Header(Rcode::FORMERR),
+                "{count}"
+            );
+        }
+        let mut pointer = message(0, [1, 0, 0, 0], &[]);
+        pointer[12..14].copy_from_slice(&[0xc0, 12]);
+        assert_eq!(Query::parse(&pointer).unwrap_err(), Malformed::Header(Rcode::FORMERR));
+    }
+
+    #[test]
+    fn refuses_malformed_tails() {
+        let twice = [OPT, OPT].concat();
+        let owned = [b"\x01x".as_slice(), OPT].concat();
+        let cut_option = b"\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x05\x00\x0a\x00\x08\x01";
+        for (counts, tail) in [
+            ([1, 0, 0, 1], &[][..]),
+            ([1, 0, 0, 0], b"x"),
+            ([1, 0, 0, 1], &OPT[..10]),
+            ([1, 0, 0, 2], &twice),
+            ([1, 0, 0, 1], &owned),
+            ([1, 0, 0, 1], cut_option),
+            ([1, 1, 0, 0], OPT),
+            ([1, 0, 1, 0], OPT),
+        ] {
+            let bytes = message(0, counts, tail);
+            assert_eq!(
+                Query::parse(&bytes).unwrap_err(),
+                Malformed::Question(Rcode::FORMERR, 24),
+                "{counts:?} {tail:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! Writing a response.
+//!
+//! The question is copied as it came, case and all; owners and the names that RFC 1035 §4.1.4 and
+//! RFC 3597 §4 allow to be compressed point back to where they stand already. Records are written
+//! in whole RRsets (RFC 2181 §9): [`Response::put_rrset`] writes all of one or nothing.
+
+use super::{ExtendedError, HEADER_LEN, Query, Rcode, flags};
+use crate::name;
+use crate::record::{RecordType, Rrset};
+
+/// The last offset that a compression pointer can name.
+const MAX_POINTER: usize = 0x3fff;
+/// How many places of names are remembered for compression; later names are only found by these.
+const KNOWN_NAMES: usize = 24;
+
+/// The response does not fit; what was begun has been taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// Sections in the order in which they must be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// Answers to the question.
+    Answer,
+    /// Who to ask, or the SOA of a negative answer.
+    Authority,
+    /// Addresses.
+    Additional,
+}
+
+/// Whose record is written.
+#[derive(Debug, Clone, Copy)]
+pub enum Owner<'n> {
+    /// The name in the question.
+    Question,
+    /// Another name, uncompressed.
+    Name(&'n [u8]),
+}
+
+/// A response being written.
+pub struct Response<'o> {
+    out: &'o mut [u8],
+    len: usize,
+    /// Where records must end so that EDNS still fits.
+    limit: usize,
+    flags: u16,
+    counts: [u16; 3],
+    question_end: usize,
+    known: [Known; KNOWN_NAMES],
+    known_count: usize,
+}
+
+/// A name that stands in the message.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    offset: u16,
+    /// Its length in uncompressed wire form.
+    len: u8,
+}
+
+impl<'o> Response<'o> {
+    /// Begins the response to `query`: at most `limit` octets, `reserve` of them kept for EDNS.
+    /// RD is copied from the query; AA and TC are set later.
+    pub fn new(out: &'o mut [u8], query: &Query<'_>, limit: usize, reserve: usize) -> Self {
+        let limit = limit.min(out.len()).max(query.question_end + reserve) - reserve;
+        out[..query.question_end].copy_from_slice(&query.bytes[..query.question_end]);
+        let mut response = Self {
+            out,
+            len: query.question_end,
+            limit,
+            flags: flags::QR | (query.flags & (flags::OPCODE | flags::RD | flags::CD)),
+            counts: [0; 3],
+            question_end: query.question_end,
+            known: [Known::default(); KNOWN_NAMES],
+            known_count: 0,
+        };
+        response.remember(query.qname, HEADER_LEN);
+        response
+    }
+
+    /// The header's flags, to be added to.
+    pub fn set_flags(&mut self, more: u16) {
+        self.flags |= more;
+    }
+
+    /// How many records the section has so far.
+    pub fn count(&self, section: Section) -> u16 {
+        self.counts[section as usize]
+    }
+
+    /// Drops all records and sets TC: the client is to ask again over TCP (RFC 2181 §9).
+    pub fn truncate(&mut self) {
+        self.len = self.question_end;
+        self.counts = [0; 3];
+        self.flags |= flags::TC;
+    }
+
+    /// Writes the whole RRset, or nothing.
+    pub fn put_rrset(&mut self, section: Section, owner: Owner<'_>, rrset: Rrset<'_>) -> Result<(), Full> {
+        self.put_rrset_with_ttl(section, owner, rrset, None)
+    }
+
+    /// Writes the whole RRset with another TTL, or nothing.
+    pub fn put_rrset_with_ttl(
+        &mut self,
+        section: Section,
+        owner: Owner<'_>,
+        rrset: Rrset<'_>,
+        ttl: Option<[u8; 4]>,
+    ) -> Result<(), Full> {
+        let (len, known_count) = (self.len, self.known_count);
+        let written = if has_compressible_names(rrset.rtype) || ttl.is_some() || !matches!(owner, Owner::Question) {
+            self.put_records(owner, rrset, ttl)
+        } else {
+            self.put_plain_records(rrset)
+        };
+        match written {
+            Ok(()) => self.counts[section as usize] += rrset.count,
+            Err(Full) => (self.len, self.known_count) = (len, known_count),
+        }
+        written
+    }
+
+    /// The common case: owned by the name asked, no names inside. Each record is a pointer to the
+    /// question and a copy.
+    fn put_plain_records(&mut self, rrset: Rrset<'_>) -> Result<(), Full> {
+        let needed = rrset.block.len() + 2 * usize::from(rrset.count);
+        let Some(mut out) = self
+            .out
+            .get_mut(self.len..self.limit)
+            .and_then(|out| out.get_mut(..needed))
+        else {
+            return Err(Full);
+        };
+        self.len += needed;
+        let mut block = rrset.block;
+        while let Some((fixed, _)) = block.split_first_chunk::<10>() {
+            let len = 10 + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+            let (record, after) = block.split_at_checked(len).ok_or(Full)?;
+            let (place, rest) = out.split_at_mut_checked(2 + len).ok_or(Full)?;
+            place[..2].copy_from_slice(&QUESTION_POINTER);
+            place[2..].copy_from_slice(record);
+            (block, out) = (after, rest);
+        }
+        Ok(())
+    }
+
+    fn put_records(&mut self, owner: Owner<'_>, rrset: Rrset<'_>, ttl: Option<[u8; 4]>) -> Result<(), Full> {
+        for record in rrset.records() {
+            match owner {
+                Owner::Question => self.put(&QUESTION_POINTER)?,
+                Owner::Name(name) => self.put_name(name)?,
+            }
+            self.put(&record.fixed[..4])?;
+            self.put(
+                ttl.as_ref()
+                    .unwrap_or(&[record.fixed[4], record.fixed[5], record.fixed[6], record.fixed[7]]),
+            )?;
+            let length_at = self.len;
+            self.put(&[0, 0])?;
+            self.put_rdata(rrset.rtype, record.rdata)?;
+            let length = (self.len - length_at - 2) as u16;
+            self.out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+        }
+        Ok(())
+    }
+
+    /// Writes one record with a single name as its data, such as the CNAME of RFC 6672 §3.1.
+    pub fn put_name_record(
+        &mut self,
+        section: Section,
+        owner: Owner<'_>,
+        fixed: [u8; 8],
+        target: &[u8],
+    ) -> Result<(), Full> {
+        let (len, known_count) = (self.len, self.known_count);
+        let written = (|| {
+            match owner {
+                Owner::Question => self.put(&QUESTION_POINTER)?,
+                Owner::Name(name) => self.put_name(name)?,
+            }
+            self.put(&fixed)?;
+            let length_at = self.len;
+            self.put(&[0, 0])?;
+            self.put_name(target)?;
+            let length = (self.len - length_at - 2) as u16;
+            self.out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+            Ok(())
+        })();
+        match written {
+            Ok(()) => self.counts[section as usize] += 1,
+            Err(Full) => (self.len, self.known_count) = (len, known_count),
+        }
+        written
+    }
+
+    /// RDATA with the names compressed that may be (RFC 3597 §4: the types of RFC 1035 only).
+    fn put_rdata(&mut self, rtype: RecordType, rdata: &[u8]) -> Result<(), Full> {
+        let Some((before, names)) = compressible_names(rtype) else {
+            return self.put(rdata);
+        };
+        let (front, mut rest) = rdata.split_at_checked(before).ok_or(Full)?;
+        self.put(front)?;
+        for _ in 0..names {
+            let (name, after) = name::wire_len(rest)
+                .and_then(|len| rest.split_at_checked(len))
+                .ok_or(Full)?;
+            self.put_name(name)?;
+            rest = after;
+        }
+        self.put(rest)
+    }
+
+    /// Writes a name, as a pointer as far as its end stands in the message already.
+    fn put_name(&mut self, wire: &[u8]) -> Result<(), Full> {
+        let mut at = 0;
+        while wire.get(at).is_some_and(|&len| len != 0) {
+            if let Some(offset) = self.find_known(&wire[at..]) {
+                let start = self.len;
+                self.put(&wire[..at])?;
+                self.put(&(0xc000 | offset).to_be_bytes())?;
+                self.remember_labels(wire, at, start);
+                return Ok(());
+            }
+            at += 1 + usize::from(wire[at]);
+        }
+        let start = self.len;
+        self.put(wire)?;
+        self.remember_labels(wire, at, start);
+        Ok(())
+    }
+
+    fn find_known(&self, suffix: &[u8]) -> Option<u16> {
+        let known = &self.known[..self.known_count];
+        known
+            .iter()
+            .find(|known| usize::from(known.len) == suffix.len() && self.stands_at(usize::from(known.offset), suffix))
+            .map(|known| known.offset)
+    }
+
+    /// Does the name `wire` stand at `offset`? Pointers in the message are our own and lead back.
+    fn stands_at(&self, mut offset: usize, wire: &[u8]) -> bool {
+        let mut at = 0;
+        while let (Some(&len), Some(&asked)) = (self.out.get(offset), wire.get(at)) {
+            if len >= 0xc0 {
+                let low = self.out.get(offset + 1).copied().unwrap_or(0);
+                offset = usize::from(len & 0x3f) << 8 | usize::from(low);
+                continue;
+            }
+            if len == 0 || asked == 0 {
+                return len == asked;
+            }
+            let end = 1 + usize::from(len);
+            let (Some(here), Some(there)) = (self.out.get(offset..offset + end), wire.get(at..at + end)) else {
+                return false;
+            };
+            if !here.eq_ignore_ascii_case(there) {
+                return false;
+            }
+            offset += end;
+            at += end;
+        }
+        false
+    }
+
+    /// Remembers a whole name that was written out at `start`.
+    fn remember(&mut self, wire: &[u8], start: usize) {
+        self.remember_labels(wire, wire.len().saturating_sub(1), start);
+    }
+
+    /// Remembers the suffixes of `wire` that begin before `end`; the name stands at `start`.
+    fn remember_labels(&mut self, wire: &[u8], end: usize, start: usize) {
+        let mut at = 0;
+        while at < end && self.known_count < KNOWN_NAMES && start + at <= MAX_POINTER {
+            self.known[self.known_count] = Known {
+                offset: (start + at) as u16,
+                len: (wire.len() - at) as u8,
+            };
+            self.known_count += 1;
+            at += 1 + usize::from(wire[at]);
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        let end = self.len + bytes.len();
+        if end > self.limit {
+            return Err(Full);
+        }
+        self.out.get_mut(self.len..end).ok_or(Full)?.copy_from_slice(bytes);
+        self.len = end;
+        Ok(())
+    }
+
+    /// Finishes without EDNS and returns the length.
+    pub fn finish(mut self, rcode: Rcode) -> usize {
+        self.write_header(rcode, 0);
+        self.len
+    }
+
+    /// Finishes with an OPT record (RFC 6891 §6.1.3) that offers `payload`, echoes DO (RFC 3225 §3)
+    /// and tells `error`, if any; returns the length.
+    pub fn finish_with_edns(
+        mut self,
+        rcode: Rcode,
+        payload: u16,
+        dnssec_ok: bool,
+        error: Option<ExtendedError>,
+    ) -> usize {
+        let mut opt = [0u8; OPT_LEN + EXTENDED_ERROR_LEN];
+        opt[2] = RecordType::OPT.0 as u8;
+        opt[3..5].copy_from_slice(&payload.to_be_bytes());
+        opt[5] = (rcode.0 >> 4) as u8;
+        opt[7] = if dnssec_ok { 0x80 } else { 0 };
+        let mut opt_len = OPT_LEN;
+        if let Some(ExtendedError(code)) = error {
+            opt[10] = EXTENDED_ERROR_LEN as u8;
+            opt[12] = 15; // the option's code, RFC 8914 §2
+            opt[14] = 2;
+            opt[15..17].copy_from_slice(&code.to_be_bytes());
+            opt_len += EXTENDED_ERROR_LEN;
+        }
+        // The reserve was kept free for this; a buffer too small even so sends the bare response.
+        let fits = match self.out.get_mut(self.len..self.len + opt_len) {
+            Some(place) => {
+                place.copy_from_slice(&opt[..opt_len]);
+                true
+            }
+            None => false,
+        };
+        if fits {
+            self.len += opt_len;
+        }
+        self.write_header(rcode, u16::from(fits));
+        self.len
+    }
+
+    fn write_header(&mut self, rcode: Rcode, opt_count: u16) {
+        let [answer, authority, additional] = self.counts;
+        let words = [
+            self.flags | (rcode.0 & 15),
+            1,
+            answer,
+            authority,
+            additional + opt_count,
+        ];
+        for (place, word) in self.out[2..HEADER_LEN].chunks_exact_mut(2).zip(words) {
+            place.copy_from_slice(&word.to_be_bytes());
+        }
+    }
+}
+
+/// Octets of an OPT record without options.
+pub const OPT_LEN: usize = 11;
+/// Octets of an Extended DNS Error option without text (RFC 8914 §2).
+pub const EXTENDED_ERROR_LEN: usize = 6;
+/// A compression pointer to the question's name.
+const QUESTION_POINTER: [u8; 2] = [0xc0, HEADER_LEN as u8];
+
+fn has_compressible_names(rtype: RecordType) -> bool {
+    compressible_names(rtype).is_some()
+}
+
+/// For the types whose names may be compressed: octets before the names, and how many names.
+fn compressible_names(rtype: RecordType) -> Option<(usize, usize)> {
+    match rtype {
+        RecordType::NS
+        | RecordType::CNAME
+        | RecordType::PTR
+        | RecordType::MB
+        | RecordType::MD
+        | RecordType::MF
+        | RecordType::MG
+        | RecordType::MR => Some((0, 1)),
+        RecordType::SOA | RecordType::MINFO => Some((0, 2)),
+        RecordType::MX => Some((2, 1)),
+        _ => None,
+    }
+}
+
+/// Writes the answer to a message whose question could not be used: the header alone, or with
+/// the first `question_end` octets.
+pub fn write_error(out: &mut [u8], query: &[u8], question_end: usize, rcode: Rcode) -> Option<usize> {
+    let header = query.get(..HEADER_LEN)?;
+    let end = question_end.max(HEADER_LEN);
+    out.get_mut(..end)?.copy_from_slice(query.get(..end)?);
+    let asked = u16::from_be_bytes([header[2], header[3]]);
+    let words = [
+        flags::QR | (asked & (flags::OPCODE | flags::RD | flags::CD)) | rcode.0,
+        u16::from(question_end > 0),
+        0,
+        0,
+        0,
+    ];
+    for (place, word) in out[2..HEADER_LEN].chunks_exact_mut(2).zip(words) {
+        place.copy_from_slice(&word.to_be_bytes());
+    }
+    Some(end)
+}
