@@ -14,11 +14,8 @@ use crate::zone::{Found, LookupName, Node, Zone};
 /// How many CNAMEs are followed; a chain that is longer, or a loop, ends there.
 const MAX_CHAIN: usize = 16;
 
-/// What to do after one name.
-enum Step {
-    Done(Rcode),
-    Follow(LookupName),
-}
+/// The RCODE when the walk ends; `None` when it has moved on to another name.
+type End = Option<Rcode>;
 
 /// Answers for `name`, which is at or below the apex of `zone`.
 pub(super) fn answer(zone: &Zone, qtype: RecordType, name: LookupName, response: &mut Response<'_>) -> Outcome {
@@ -50,21 +47,21 @@ struct Walk<'w, 'o> {
 impl<'w> Walk<'w, '_> {
     fn run(&mut self) -> Result<Rcode, Full> {
         loop {
-            match self.step()? {
-                Step::Done(rcode) => return Ok(rcode),
-                Step::Follow(next) => {
-                    self.followed += 1;
-                    let leaves_zone = !is_at_or_below(next.as_wire(), self.zone.apex().as_wire());
-                    if leaves_zone || self.followed == MAX_CHAIN {
-                        return Ok(Rcode::NOERROR);
-                    }
-                    self.name = next;
-                }
+            if let Some(rcode) = self.step()? {
+                return Ok(rcode);
             }
         }
     }
 
-    fn step(&mut self) -> Result<Step, Full> {
+    /// Goes on at `next`, if that is ours to answer and the chain is not too long.
+    fn follow(&mut self, next: LookupName) -> End {
+        self.followed += 1;
+        let leaves_zone = !is_at_or_below(next.as_wire(), self.zone.apex().as_wire());
+        self.name = next;
+        (leaves_zone || self.followed == MAX_CHAIN).then_some(Rcode::NOERROR)
+    }
+
+    fn step(&mut self) -> Result<End, Full> {
         match self.zone.lookup(&self.name) {
             Found::Name(node) | Found::Wildcard(node) => self.at_node(node),
             Found::Cut(cut) => self.at_cut(cut),
@@ -72,12 +69,12 @@ impl<'w> Walk<'w, '_> {
             Found::Nothing => {
                 self.response.set_flags(flags::AA);
                 self.put_soa()?;
-                Ok(Step::Done(Rcode::NXDOMAIN))
+                Ok(Some(Rcode::NXDOMAIN))
             }
         }
     }
 
-    fn at_node(&mut self, node: Node<'w>) -> Result<Step, Full> {
+    fn at_node(&mut self, node: Node<'w>) -> Result<End, Full> {
         self.response.set_flags(flags::AA);
         if self.qtype == RecordType::ANY {
             return self.any(node);
@@ -92,31 +89,31 @@ impl<'w> Walk<'w, '_> {
             Some(rrset) => self.put_answer(rrset)?,
             None => self.put_soa()?,
         }
-        Ok(Step::Done(Rcode::NOERROR))
+        Ok(Some(Rcode::NOERROR))
     }
 
     /// RFC 8482 §4.1: one RRset is answer enough for ANY; the smallest amplifies least.
-    fn any(&mut self, node: Node<'w>) -> Result<Step, Full> {
+    fn any(&mut self, node: Node<'w>) -> Result<End, Full> {
         match node.rrsets().min_by_key(|rrset| rrset.block.len()) {
             Some(rrset) => self.put_answer(rrset)?,
             None => self.put_soa()?,
         }
-        Ok(Step::Done(Rcode::NOERROR))
+        Ok(Some(Rcode::NOERROR))
     }
 
-    fn follow_cname(&mut self, cname: Rrset<'w>) -> Result<Step, Full> {
+    fn follow_cname(&mut self, cname: Rrset<'w>) -> Result<End, Full> {
         self.put_answer(cname)?;
-        let Some(next) = LookupName::new(cname.first_rdata()) else {
-            return Ok(Step::Done(Rcode::SERVFAIL));
-        };
-        Ok(Step::Follow(next))
+        Ok(match LookupName::new(cname.first_rdata()) {
+            Some(next) => self.follow(next),
+            None => Some(Rcode::SERVFAIL),
+        })
     }
 
     /// RFC 6672 §3.2: the DNAME, and a CNAME from the name asked to the name it stands for.
-    fn below_dname(&mut self, owner: Node<'w>) -> Result<Step, Full> {
+    fn below_dname(&mut self, owner: Node<'w>) -> Result<End, Full> {
         self.response.set_flags(flags::AA);
         let Some(dname) = owner.rrset(RecordType::DNAME) else {
-            return Ok(Step::Done(Rcode::SERVFAIL));
+            return Ok(Some(Rcode::SERVFAIL));
         };
         self.response
             .put_rrset(Section::Answer, Owner::Name(owner.name()), dname)?;
@@ -128,15 +125,15 @@ impl<'w> Walk<'w, '_> {
         let len = prefix.len() + target.len();
         let Some(made) = buffer.get_mut(..len) else {
             // RFC 6672 §2.2: too long a name is told by YXDOMAIN.
-            return Ok(Step::Done(Rcode::YXDOMAIN));
+            return Ok(Some(Rcode::YXDOMAIN));
         };
         made[..prefix.len()].copy_from_slice(prefix);
         made[prefix.len()..].copy_from_slice(target);
         let Some(next) = LookupName::new(made) else {
-            return Ok(Step::Done(Rcode::SERVFAIL));
+            return Ok(Some(Rcode::SERVFAIL));
         };
         let Some(record) = dname.records().next() else {
-            return Ok(Step::Done(Rcode::SERVFAIL));
+            return Ok(Some(Rcode::SERVFAIL));
         };
         let [_, _, class0, class1, ttl0, ttl1, ttl2, ttl3, ..] = *record.fixed;
         let [type0, type1] = RecordType::CNAME.0.to_be_bytes();
@@ -144,28 +141,28 @@ impl<'w> Walk<'w, '_> {
         self.response
             .put_name_record(Section::Answer, owner_of(&self.name, self.followed), fixed, made)?;
         Ok(if self.qtype == RecordType::CNAME {
-            Step::Done(Rcode::NOERROR)
+            Some(Rcode::NOERROR)
         } else {
-            Step::Follow(next)
+            self.follow(next)
         })
     }
 
     /// A zone cut: DS of the cut itself is ours (RFC 4035 §3.1.4.1), all else is the child's.
-    fn at_cut(&mut self, cut: Node<'w>) -> Result<Step, Full> {
+    fn at_cut(&mut self, cut: Node<'w>) -> Result<End, Full> {
         if self.qtype == RecordType::DS && cut.name() == self.name.as_wire() {
             self.response.set_flags(flags::AA);
             match cut.rrset(RecordType::DS) {
                 Some(rrset) => self.put_answer(rrset)?,
                 None => self.put_soa()?,
             }
-            return Ok(Step::Done(Rcode::NOERROR));
+            return Ok(Some(Rcode::NOERROR));
         }
         if let Some(ns) = cut.rrset(RecordType::NS) {
             self.response
                 .put_rrset(Section::Authority, Owner::Name(cut.name()), ns)?;
             self.put_glue(cut, ns)?;
         }
-        Ok(Step::Done(Rcode::NOERROR))
+        Ok(Some(Rcode::NOERROR))
     }
 
     /// The addresses of the child's name servers that we know. Those below the cut must fit, or TC
