@@ -1,0 +1,149 @@
+//! From what the watcher reports to what is served: note, settle, compose, publish.
+
+use super::news::News;
+use super::sources::{INCLUDED, Made, Settled, Sources};
+use crate::cli::Paint;
+use crate::compose::ZoneKey;
+use crate::finding::Finding;
+use crate::name::Name;
+use crate::publish::{Change, Outcome, Periods, Publisher, SharedZones};
+use crate::record::Record;
+use crate::watch::{Batch, Watcher};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How many zones are composed and published at a time: what is in memory twice meanwhile.
+const BATCH: usize = 8192;
+
+/// The sources, the state, and the way from one to the other.
+pub(super) struct Engine {
+    pub(super) sources: Sources,
+    pub(super) publisher: Publisher,
+    pub(super) zones: SharedZones,
+    pub(super) watcher: Watcher,
+    pub(super) news: News,
+}
+
+impl Engine {
+    /// Reads, composes and publishes everything that is there.
+    pub(super) fn load(&mut self, listed: Batch) {
+        let remembered: Vec<Name> = self.publisher.key_domains().cloned().collect();
+        self.note(listed);
+        self.sources.remember_domains(remembered.into_iter());
+        self.publish();
+    }
+
+    /// Waits for the next change, for a key that falls due, or to be woken.
+    pub(super) fn wait(&mut self) {
+        let until_due = self.publisher.deadline().map(|deadline| Duration::from_secs(deadline.saturating_sub(now())));
+        let batch = self.watcher.next(until_due);
+        self.note(batch);
+    }
+
+    fn note(&mut self, batch: Batch) {
+        self.news.add(batch.findings);
+        self.sources.note(&batch.changes);
+    }
+
+    /// Reads everything again, changed or not.
+    pub(super) fn reload(&mut self) {
+        self.watcher.rescan(true);
+        let batch = self.watcher.next(Some(Duration::ZERO));
+        self.note(batch);
+        self.sources.all_stale();
+        self.publish();
+        tracing::info!(zones = self.zones.load().len(), "everything was read again");
+    }
+
+    /// Composes and publishes every zone that was touched by what was noted or by time.
+    pub(super) fn publish(&mut self) {
+        for domain in self.publisher.due(now()) {
+            self.sources.touch_domain(domain);
+        }
+        self.sources.follow_keys_elsewhere(&mut self.watcher);
+        let Settled { compose, removed } = self.sources.settle();
+        self.news.add(self.sources.take_findings());
+        self.publish_batch(removed.into_iter().map(|apex| Change::Remove { apex }).collect());
+        let mut rest = compose.into_iter().peekable();
+        while rest.peek().is_some() {
+            let part: Vec<Name> = rest.by_ref().take(BATCH).collect();
+            let changes = self.compose(part);
+            self.publish_batch(changes);
+        }
+        if self.publisher.deadline().is_some_and(|deadline| deadline <= now()) {
+            let outcome = self.publisher.retry(now());
+            self.tell(outcome);
+        }
+        self.follow_includes();
+    }
+
+    fn follow_includes(&mut self) {
+        if let Some(included) = self.sources.changed_includes()
+            && let Err(error) = self.watcher.set_extra(INCLUDED, included)
+        {
+            let cure = "write the whole path in $INCLUDE";
+            self.news.add([Finding::warning("watch-path", error.to_string(), cure)]);
+        }
+    }
+
+    fn compose(&mut self, apexes: Vec<Name>) -> Vec<Change> {
+        let mut zones = Vec::with_capacity(apexes.len());
+        for apex in apexes {
+            let keys = self.keys_to_show(&apex);
+            zones.push((apex, keys));
+        }
+        let served = |apex: &Name| -> Option<Vec<Record>> {
+            self.zones.load().get(apex).map(|zone| zone.records().collect())
+        };
+        let made = self.sources.compose(zones, &served);
+        made.into_iter().filter_map(|made| self.change_of(made)).collect()
+    }
+
+    fn change_of(&mut self, made: Made) -> Option<Change> {
+        let Some(mut composition) = made.composition else {
+            self.news.zone_refused(made.apex, made.findings);
+            return None;
+        };
+        composition.findings.splice(0..0, made.findings);
+        Some(Change::Serve { apex: made.apex, composition, soa: made.soa })
+    }
+
+    /// The keys of all signing domains of a zone, each moved on to where in its life it is now.
+    fn keys_to_show(&mut self, apex: &Name) -> Vec<ZoneKey> {
+        let rotation = &self.sources.policy(apex).dkim.rotation;
+        let periods = Periods { retire: rotation.retire, forget: rotation.forget };
+        let mut keys = Vec::new();
+        for domain in self.sources.domains_of(apex) {
+            let turn = self.publisher.turn_keys(&domain, &self.sources.keys_of(&domain), now(), periods);
+            keys.extend(turn.show);
+            self.news.domain(domain, turn.findings);
+        }
+        keys
+    }
+
+    fn publish_batch(&mut self, changes: Vec<Change>) {
+        if !changes.is_empty() {
+            let outcome = self.publisher.publish(changes, now());
+            self.tell(outcome);
+        }
+    }
+
+    fn tell(&mut self, outcome: Outcome) {
+        self.news.add(outcome.unstored);
+        for published in outcome.zones {
+            self.news.zone(published);
+        }
+    }
+
+    /// What a person reads when everything has been loaded.
+    pub(super) fn start_report(&mut self, listen: &[SocketAddr], paint: Paint) -> String {
+        let Self { sources, news, zones, .. } = self;
+        let file_of = |apex: &Name| sources.zones.get(apex).and_then(|source| source.file()).cloned();
+        news.start_report(&sources.config, listen, &zones.load(), file_of, paint)
+    }
+}
+
+/// Seconds since 1970: the one place where the engine's time comes from.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,152 @@
+//! The running server: one loop that owns the sources and the state and drives everything else.
+//!
+//! Sockets are bound first, so that a wrong address is told before work begins. Then everything is
+//! read, composed and published ([`engine`]), and queries are answered. From then on the loop waits
+//! for the watcher, for orders (control socket, signals) and for keys that fall due, and publishes
+//! what they change. Answering goes on meanwhile in the workers' own threads; all that the loop and
+//! they share is the pointer to the served zones.
+
+mod check;
+mod engine;
+mod news;
+mod orders;
+mod signals;
+mod sources;
+mod zones;
+
+pub use check::{Checked, check};
+
+use crate::answer::Settings;
+use crate::cli::Paint;
+use crate::config::{Config, ConfigError, Identity};
+use crate::control::{self, ControlError, Pending};
+use crate::publish::{Publisher, SharedZones, StoreError};
+use crate::server::systemd::Notifier;
+use crate::server::{BindError, Inherited, Listen, Running, Server};
+use crate::watch::{self, Root, WatchError, Watcher};
+use crate::zone::ZoneSet;
+use engine::Engine;
+use news::News;
+use signals::Signal;
+use sources::{CONFIG, KEYS, Sources, ZONES};
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The sockets.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The state directory.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The files cannot be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The system gives no threads or signals.
+    #[error("the system refuses a thread or a signal handler: {0}; raise the limits of processes and open files")]
+    System(std::io::Error),
+}
+
+/// The running server.
+struct Daemon {
+    engine: Engine,
+    orders: mpsc::Receiver<Pending>,
+    signals: mpsc::Receiver<Signal>,
+    running: Running,
+    notifier: Notifier,
+    started: Instant,
+}
+
+/// Serves until it is told to stop. `announce` gets the report of the start, made with `paint`.
+pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Result<(), StartError> {
+    let bound = Server::adopt(&listen(&config), Inherited::take())?;
+    let zones: SharedZones = Arc::new(arc_swap::ArcSwap::from_pointee(ZoneSet::default()));
+    let publisher = Publisher::open(&config.state, Arc::clone(&zones))?;
+    let settings = settings(&config);
+    let (watcher, listed) = Watcher::new(roots(&config), &watch::Options::default())?;
+    let waker = watcher.waker();
+    let signals = signals::listen(waker.clone()).map_err(StartError::System)?;
+    let orders = control::listen(&config.state, move || waker.wake())?;
+    let sources = Sources::new(config)?;
+    let mut engine = Engine { sources, publisher, zones, watcher, news: News::default() };
+    engine.news.add(bound.findings().iter().cloned());
+    engine.load(listed);
+    let running = bound.run(Arc::clone(&engine.zones), settings).map_err(StartError::System)?;
+    announce(&engine.start_report(running.addresses(), paint));
+    let notifier = Notifier::from_env();
+    let mut liveness = running.liveness();
+    let watchdog = notifier.watch(move || liveness.alive()).map_err(StartError::System)?;
+    Daemon { engine, orders, signals, running, notifier, started: Instant::now() }.run();
+    drop(watchdog);
+    Ok(())
+}
+
+impl Daemon {
+    fn run(mut self) {
+        self.notifier.ready(&self.summary());
+        loop {
+            self.engine.wait();
+            self.engine.publish();
+            while let Ok(signal) = self.signals.try_recv() {
+                match signal {
+                    Signal::Stop => return self.stop(),
+                    Signal::Reload => {
+                        self.notifier.reloading();
+                        self.engine.reload();
+                        self.notifier.ready(&self.summary());
+                    }
+                }
+            }
+            while let Ok(pending) = self.orders.try_recv() {
+                self.obey(pending);
+            }
+        }
+    }
+
+    fn summary(&self) -> String {
+        format!("{} zones served", self.engine.zones.load().len())
+    }
+
+    fn stop(self) {
+        tracing::info!("stopping");
+        self.notifier.stopping();
+        self.running.stop();
+    }
+}
+
+/// The files to watch.
+fn roots(config: &Config) -> Vec<Root> {
+    vec![
+        Root::file(CONFIG, &config.path),
+        Root::directory(ZONES, &config.zones),
+        Root::directory(KEYS, &config.keys),
+    ]
+}
+
+fn listen(config: &Config) -> Listen {
+    let mut listen = Listen::on(config.listen.clone());
+    if let Some(workers) = config.workers {
+        listen.workers = usize::from(workers.get());
+    }
+    listen.limits.connections = config.tcp.connections as usize;
+    listen.limits.per_client = config.tcp.per_client as usize;
+    listen.limits.idle = config.tcp.idle;
+    listen
+}
+
+fn settings(config: &Config) -> Settings {
+    let identity = match &config.identity {
+        Some(Identity::Text(text)) => Some(text.clone()),
+        Some(Identity::HostName) => crate::config::find::host_name(),
+        None => None,
+    };
+    Settings { version: config.version.clone(), identity, max_udp_payload: config.max_udp_payload }
+}

@@ -1,0 +1,141 @@
+//! What the operator is told: the report at start, and one log line per event afterwards.
+//!
+//! A finding is told when it turns up and again only after it had gone: a zone that is composed a
+//! hundred times a day does not warn a hundred times of its short key.
+
+use crate::cli::Paint;
+use crate::cli::report::{self, StartReport, ZoneReport};
+use crate::config::Config;
+use crate::finding::{Finding, Severity};
+use crate::name::Name;
+use crate::publish::{Fate, Published, Serial};
+use crate::zone::ZoneSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Collects until the start is reported, logs from then on.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    started: bool,
+    start: BTreeMap<Name, ZoneReport>,
+    general: Vec<Finding>,
+    /// The findings of each zone and signing domain that are in force and told.
+    told: BTreeMap<(Kind, Name), BTreeSet<Finding>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Zone,
+    SigningDomain,
+}
+
+impl News {
+    /// Findings that belong to no zone.
+    pub(super) fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        for finding in findings {
+            if self.started {
+                log(None, &finding);
+            } else {
+                self.general.push(finding);
+            }
+        }
+    }
+
+    /// What became of a zone.
+    pub(super) fn zone(&mut self, published: Published) {
+        let Published { apex, fate, old, new, changed, composed, findings } = published;
+        if self.started {
+            tell(&apex, fate, old, new, changed);
+        } else {
+            let report = self.start.entry(apex.clone()).or_insert_with(|| empty_report(&apex));
+            report.composed = composed;
+            report.findings.extend(findings.iter().cloned());
+        }
+        self.replace(Kind::Zone, apex, findings);
+    }
+
+    /// A zone whose file never was good.
+    pub(super) fn zone_refused(&mut self, apex: Name, findings: Vec<Finding>) {
+        if !self.started {
+            let report = self.start.entry(apex.clone()).or_insert_with(|| empty_report(&apex));
+            report.findings.extend(findings.iter().cloned());
+        }
+        self.replace(Kind::Zone, apex, findings);
+    }
+
+    /// What was found about the keys of a signing domain.
+    pub(super) fn domain(&mut self, domain: Name, findings: Vec<Finding>) {
+        if !self.started {
+            self.general.extend(findings.iter().cloned());
+        }
+        self.replace(Kind::SigningDomain, domain, findings);
+    }
+
+    /// These findings are in force now; those that were not before are logged.
+    fn replace(&mut self, kind: Kind, name: Name, findings: Vec<Finding>) {
+        let key = (kind, name);
+        let before = self.told.remove(&key).unwrap_or_default();
+        let now: BTreeSet<Finding> = findings.into_iter().collect();
+        if self.started {
+            now.difference(&before).for_each(|finding| log(Some(&key.1), finding));
+        }
+        if !now.is_empty() {
+            self.told.insert(key, now);
+        }
+    }
+
+    /// The report of the start, once; from now on everything is logged as it happens.
+    pub(super) fn start_report(
+        &mut self,
+        config: &Config,
+        listen: &[SocketAddr],
+        zones: &ZoneSet,
+        file_of: impl Fn(&Name) -> Option<PathBuf>,
+        paint: Paint,
+    ) -> String {
+        self.started = true;
+        let mut reports: Vec<ZoneReport> = std::mem::take(&mut self.start).into_values().collect();
+        for report in &mut reports {
+            report.source = file_of(&report.name);
+            if let Some(zone) = zones.get(&report.name) {
+                report.serial = Some(zone.serial());
+                report.records = zone.record_count();
+            }
+        }
+        let findings = std::mem::take(&mut self.general);
+        let version = env!("CARGO_PKG_VERSION");
+        report::start(&StartReport { version, config: &config.path, listen, zones: &reports, findings: &findings }, paint)
+    }
+
+    /// Every finding that is in force, by zone or signing domain.
+    pub(super) fn in_force(&self) -> impl Iterator<Item = (&Name, &Finding)> {
+        self.told.iter().flat_map(|((_, name), findings)| findings.iter().map(move |finding| (name, finding)))
+    }
+}
+
+fn empty_report(apex: &Name) -> ZoneReport {
+    ZoneReport { name: apex.clone(), serial: None, records: 0, source: None, composed: vec![], findings: vec![] }
+}
+
+fn tell(apex: &Name, fate: Fate, old: Option<Serial>, new: Option<Serial>, changed: bool) {
+    let old = old.map(|serial| serial.0);
+    let new = new.map(|serial| serial.0);
+    match fate {
+        Fate::Served if changed => tracing::info!(zone = %apex, old, serial = new, "zone published"),
+        Fate::Served => tracing::debug!(zone = %apex, serial = new, "zone unchanged"),
+        Fate::Removed => tracing::info!(zone = %apex, "zone removed"),
+        Fate::Waiting => tracing::warn!(zone = %apex, serial = new, "zone waits for the state to be stored"),
+        Fate::Refused => tracing::error!(zone = %apex, "zone not taken; its last good version stays served"),
+    }
+}
+
+fn log(about: Option<&Name>, finding: &Finding) {
+    let code = finding.code;
+    let about = about.map(tracing::field::display);
+    match finding.severity {
+        Severity::Error => tracing::error!(about, code, "{finding}"),
+        Severity::Warning => tracing::warn!(about, code, "{finding}"),
+        Severity::Note => tracing::info!(about, code, "{finding}"),
+    }
+}

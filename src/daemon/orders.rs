@@ -1,0 +1,139 @@
+//! What the control socket asks for.
+
+use super::Daemon;
+use super::engine::now;
+use crate::control::{Pending, Reply, Request};
+use crate::name::Name;
+use crate::publish::{KeyState, Stage};
+use crate::zonefile;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+impl Daemon {
+    pub(super) fn obey(&mut self, pending: Pending) {
+        let reply = match &pending.request {
+            Request::Status => Reply::done(self.status()),
+            Request::ZoneList => Reply::done(self.zone_list()),
+            Request::ZonePrint { zone } => self.zone_print(zone),
+            Request::KeyList => Reply::done(self.key_list()),
+            Request::KeyRevoke { domain, selector } => self.key_revoke(domain, selector),
+            Request::Reload => {
+                self.engine.reload();
+                Reply::done(format!("everything was read again; {} zones are served\n", self.engine.zones.load().len()))
+            }
+        };
+        pending.reply(reply);
+    }
+
+    fn status(&self) -> String {
+        let totals = self.running.totals();
+        let up = self.started.elapsed().as_secs();
+        let mut text = format!(
+            "Signpost {}, up for {}\n{} zones served\n",
+            env!("CARGO_PKG_VERSION"),
+            spoken(up),
+            self.engine.zones.load().len()
+        );
+        for address in self.running.addresses() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "listening on {address}, UDP and TCP");
+        }
+        let _ = writeln!(
+            text,
+            "{} queries over UDP and {} over TCP",
+            totals.udp_queries, totals.tcp_queries
+        );
+        for (name, finding) in self.engine.news.in_force() {
+            let _ = writeln!(text, "{name} {}: {finding}", crate::cli::report::severity_word(finding.severity));
+        }
+        text
+    }
+
+    fn zone_list(&self) -> String {
+        let zones = self.engine.zones.load();
+        let mut lines: Vec<(Name, String)> = zones
+            .iter()
+            .map(|zone| {
+                let line = format!("{} serial {}, {} records", zone.apex(), zone.serial(), zone.record_count());
+                (zone.apex().clone(), line)
+            })
+            .collect();
+        lines.sort();
+        lines.into_iter().fold(String::new(), |text, (_, line)| text + &line + "\n")
+    }
+
+    fn zone_print(&self, name: &str) -> Reply {
+        let zones = self.engine.zones.load();
+        let found = Name::from_text(name).ok().and_then(|apex| zones.get(&apex).cloned());
+        let Some(zone) = found else {
+            return Reply::failed(format!("{name} is no zone that is served; `signpost zone list` shows those that are"));
+        };
+        let records: Vec<_> = zone.records().collect();
+        let mut text = Vec::new();
+        match zonefile::write(&records, &mut text) {
+            Ok(()) => Reply::done(String::from_utf8_lossy(&text)),
+            Err(error) => Reply::failed(format!("{name} cannot be written as text: {error}")),
+        }
+    }
+
+    fn key_list(&self) -> String {
+        let domains: BTreeSet<&Name> = self.engine.publisher.key_domains().collect();
+        let mut text = String::new();
+        for state in domains.into_iter().flat_map(|domain| self.engine.publisher.keys(domain)) {
+            let _ = writeln!(text, "{}", key_line(state, now()));
+        }
+        if text.is_empty() { "no keys are published\n".into() } else { text }
+    }
+
+    fn key_revoke(&mut self, domain: &str, selector: &str) -> Reply {
+        let Ok(domain) = Name::from_text(domain).map(|domain| domain.to_lowercase()) else {
+            return Reply::failed(format!("`{domain}` is no domain name"));
+        };
+        if let Err(finding) = self.engine.publisher.revoke(&domain, selector, now()) {
+            return Reply::failed(finding.to_string());
+        }
+        self.engine.sources.touch_domain(domain.clone());
+        self.engine.publish();
+        Reply::done(format!("{selector}._domainkey.{domain} now says p=, and no signature made with that key verifies\n"))
+    }
+}
+
+fn key_line(state: &KeyState, now: u64) -> String {
+    let stage = match state.stage {
+        Stage::Live => "live",
+        Stage::Retiring => "retiring (its file is gone)",
+        Stage::Revoked { by_command: false } => "revoked (p=)",
+        Stage::Revoked { by_command: true } => "revoked by command (p=)",
+    };
+    let since = spoken(now.saturating_sub(state.since));
+    format!("{} {} {stage} for {since}, from {}", state.domain, state.selector, state.source)
+}
+
+/// A span of time in its two largest units.
+fn spoken(seconds: u64) -> String {
+    let units = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
+    let first = units.iter().position(|(_, size)| seconds >= *size).unwrap_or(units.len() - 1);
+    let mut rest = seconds;
+    let words: Vec<String> = units[first..]
+        .iter()
+        .take(2)
+        .filter_map(|(unit, size)| {
+            let count = rest / size;
+            rest %= size;
+            (count > 0 || *size == 1 && seconds == 0).then(|| format!("{count} {unit}"))
+        })
+        .collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speaks_in_two_units() {
+        for (seconds, words) in [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (7200, "2 h"), (90_061, "1 d 1 h")] {
+            assert_eq!(spoken(seconds), words);
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Everything zones are made of, and making them: configuration, zone files, key directory.
+//!
+//! [`Sources::note`] takes what the watcher reports; [`Sources::settle`] says which zones must be
+//! composed again; [`Sources::compose`] composes them, on all cores if there are many. Only what
+//! changed is read: a key costs its file, its signing domain and its zone, whatever the total.
+
+use super::zones::{Reading, ZoneFiles};
+use crate::compose::{self, Composition, ZoneKey};
+use crate::config::{self, Config, ConfigError, ZoneConfig};
+use crate::finding::{Finding, Place};
+use crate::keys::{DkimKey, KeyDirectory};
+use crate::mail::{self, MailPolicy};
+use crate::name::Name;
+use crate::record::Record;
+use crate::watch::{self, Change, Kind, RootId, Watcher};
+use crate::zonefile::DiskFiles;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+/// `signpost.toml` itself.
+pub(super) const CONFIG: RootId = RootId(0);
+/// The zone directory.
+pub(super) const ZONES: RootId = RootId(1);
+/// The key directory.
+pub(super) const KEYS: RootId = RootId(2);
+/// Files that zone files include, wherever they are.
+pub(super) const INCLUDED: RootId = RootId(3);
+/// Key files outside of the key directory that a KeyTable names.
+pub(super) const KEYS_ELSEWHERE: RootId = RootId(4);
+
+/// A key file of more than this is no key file; a KeyTable may be larger.
+const MAX_KEY_FILE: u64 = 16 << 20;
+/// A zone file of more than this is refused before it is read.
+const MAX_ZONE_FILE: u64 = 1 << 30;
+/// With fewer zones than this, threads cost more than they bring.
+const WORTH_THREADS: usize = 64;
+
+/// The sources of all zones.
+pub(super) struct Sources {
+    pub(super) config: Config,
+    /// The policy of a zone without one of its own.
+    default_policy: MailPolicy,
+    pub(super) zones: ZoneFiles,
+    pub(super) keys: KeyDirectory,
+    /// Every signing domain with a key, now or once.
+    domains: BTreeSet<Name>,
+    /// Where each zone sends DMARC reports that is not itself (RFC 9990): sender by receiver.
+    reports: BTreeMap<Name, BTreeSet<Name>>,
+    dirty: BTreeSet<Name>,
+    /// What is to be told and belongs to no zone.
+    pub(super) findings: Vec<Finding>,
+    /// Has `signpost.toml` changed?
+    config_stale: bool,
+    includes_changed: bool,
+    /// Key files outside of the key directory that are followed.
+    keys_elsewhere: Vec<PathBuf>,
+}
+
+/// What changed, settled.
+pub(super) struct Settled {
+    /// The zones to be composed again.
+    pub(super) compose: Vec<Name>,
+    /// The zones whose file is gone.
+    pub(super) removed: Vec<Name>,
+}
+
+/// A zone composed.
+pub(super) struct Made {
+    pub(super) apex: Name,
+    /// `None` when there never was a good version.
+    pub(super) composition: Option<Composition>,
+    pub(super) soa: Option<Place>,
+    /// From reading; those of composing are in the composition.
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Sources {
+    pub(super) fn new(config: Config) -> Result<Self, ConfigError> {
+        Ok(Self {
+            keys: KeyDirectory::new(&config.keys),
+            default_policy: config.policy_for(&ZoneConfig::default())?,
+            config,
+            zones: ZoneFiles::default(),
+            domains: BTreeSet::new(),
+            reports: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            findings: Vec::new(),
+            config_stale: false,
+            includes_changed: false,
+            keys_elsewhere: Vec::new(),
+        })
+    }
+
+    /// Takes note of what the watcher reports. Key files are read here, zone files when composing.
+    pub(super) fn note(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change.root {
+                CONFIG => self.config_stale = true,
+                ZONES => self.note_zone(&change.path, change.kind),
+                KEYS | KEYS_ELSEWHERE => self.note_key(&change.path, change.kind),
+                INCLUDED => self.dirty.extend(self.zones.note_include(&change.path)),
+                _ => {}
+            }
+        }
+    }
+
+    fn note_zone(&mut self, path: &Path, kind: Kind) {
+        let (apex, findings) = self.zones.note(path, kind);
+        self.findings.extend(findings);
+        self.dirty.extend(self.zones.note_include(path));
+        let Some(apex) = apex else { return };
+        // A zone that comes or goes takes over or gives back the signing domains below it.
+        if let Some(parent) = apex.parent()
+            && let Some(above) = self.zones.closest_enclosing(&parent)
+        {
+            self.dirty.extend(self.domains_below(&apex).next().map(|_| above.clone()));
+        }
+        self.dirty.insert(apex);
+    }
+
+    fn note_key(&mut self, path: &Path, kind: Kind) {
+        if watch::is_litter(path) {
+            return;
+        }
+        match kind {
+            Kind::Gone => self.keys.update(path, None),
+            Kind::Unreadable(io::ErrorKind::NotFound) => self.keys.update(path, None),
+            Kind::Unreadable(error) => self.findings.push(unreadable(path, &io::Error::from(error))),
+            Kind::Present { .. } => match watch::read_file(path, MAX_KEY_FILE) {
+                Ok(content) => self.keys.update(path, Some(&content)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => self.keys.update(path, None),
+                Err(error) => self.findings.push(unreadable(path, &error)),
+            },
+        }
+    }
+
+    /// Files that a KeyTable names outside of the key directory are read and followed too.
+    pub(super) fn follow_keys_elsewhere(&mut self, watcher: &mut Watcher) {
+        self.resolve_keys();
+        let wanted = self.keys.wanted();
+        if wanted == self.keys_elsewhere {
+            return;
+        }
+        match watcher.set_extra(KEYS_ELSEWHERE, wanted.clone()) {
+            Ok(()) => self.keys_elsewhere = wanted,
+            Err(error) => self.findings.push(Finding::error("watch-path", error.to_string(), "")),
+        }
+        let batch = watcher.next(Some(Duration::ZERO));
+        self.findings.extend(batch.findings);
+        self.note(&batch.changes);
+        self.resolve_keys();
+    }
+
+    fn resolve_keys(&mut self) {
+        let (domains, findings) = self.keys.resolve();
+        self.findings.extend(findings);
+        domains.into_iter().for_each(|domain| self.touch_domain(domain));
+    }
+
+    /// Signing domains that are remembered although no file may be left.
+    pub(super) fn remember_domains(&mut self, domains: impl Iterator<Item = Name>) {
+        for domain in domains {
+            self.touch_domain(domain);
+        }
+    }
+
+    /// The zone of this signing domain must be composed again.
+    pub(super) fn touch_domain(&mut self, domain: Name) {
+        if let Some(apex) = self.zones.closest_enclosing(&domain) {
+            self.dirty.insert(apex.clone());
+        }
+        self.domains.insert(domain);
+    }
+
+    /// Everything is to be read and composed again.
+    pub(super) fn all_stale(&mut self) {
+        self.config_stale = true;
+        self.dirty.extend(self.zones.all_stale());
+    }
+
+    /// Works out which zones the changes noted touch.
+    pub(super) fn settle(&mut self) -> Settled {
+        self.reload_config();
+        let dirty: Vec<Name> = self.dirty.iter().cloned().collect();
+        for apex in &dirty {
+            self.refresh_policy(apex);
+        }
+        let (compose, removed) = std::mem::take(&mut self.dirty).into_iter().partition(|apex| self.zones.has_file(apex));
+        Settled { compose, removed }
+    }
+
+    fn reload_config(&mut self) {
+        if !std::mem::take(&mut self.config_stale) {
+            return;
+        }
+        let loaded = config::find::load(&self.config.path)
+            .and_then(|new| Ok((new.policy_for(&ZoneConfig::default())?, new)));
+        match loaded {
+            Ok((policy, new)) => {
+                for option in Config::restart_needed(&self.config, &new) {
+                    let what = format!("`{option}` has changed; that is obeyed at the next start");
+                    let finding = Finding::warning("config-restart", what, "restart Signpost when it suits");
+                    self.findings.push(finding.at(Place::file(&new.path)));
+                }
+                let kept = (self.config.zones.clone(), self.config.keys.clone(), self.config.state.clone());
+                self.config = new;
+                (self.config.zones, self.config.keys, self.config.state) = kept;
+                self.default_policy = policy;
+                self.dirty.extend(self.zones.apexes().cloned());
+            }
+            Err(error) => {
+                let mut finding = error.into_finding();
+                finding.cure = format!("{}; the last good configuration stays in force", finding.cure);
+                self.findings.push(finding);
+            }
+        }
+    }
+
+    /// Reads the zone's own policy if it changed, and keeps the book of who reports where.
+    fn refresh_policy(&mut self, apex: &Name) {
+        if let Some(source) = self.zones.get_mut(apex) {
+            self.findings.extend(source.refresh_policy());
+            if !source.has_own_policy() {
+                source.policy = None;
+            } else {
+                match self.config.policy_for(&source.config) {
+                    Ok(policy) => source.policy = Some(policy),
+                    Err(error) => self.findings.push(error.into_finding()),
+                }
+            }
+        }
+        let destinations =
+            if self.zones.has_file(apex) { mail::report_destinations(self.policy(apex), apex) } else { vec![] };
+        self.set_report_destinations(apex, &destinations);
+    }
+
+    fn set_report_destinations(&mut self, sender: &Name, destinations: &[Name]) {
+        let Self { reports, zones, dirty, .. } = self;
+        let mut touched = Vec::new();
+        reports.retain(|receiver, senders| {
+            if !destinations.contains(receiver) && senders.remove(sender) {
+                touched.push(receiver.clone());
+            }
+            !senders.is_empty()
+        });
+        for receiver in destinations {
+            if reports.entry(receiver.clone()).or_default().insert(sender.clone()) {
+                touched.push(receiver.clone());
+            }
+        }
+        dirty.extend(touched.iter().filter_map(|receiver| zones.closest_enclosing(receiver).cloned()));
+    }
+
+    fn domains_below<'s>(&'s self, apex: &'s Name) -> impl Iterator<Item = &'s Name> {
+        self.domains.range(apex.clone()..).take_while(move |domain| domain.is_at_or_below(apex))
+    }
+
+    /// The signing domains whose closest enclosing zone is this one.
+    pub(super) fn domains_of(&self, apex: &Name) -> Vec<Name> {
+        self.domains_below(apex).filter(|domain| self.zones.closest_enclosing(domain) == Some(apex)).cloned().collect()
+    }
+
+    /// The zone's policy, defaults where it has none of its own.
+    pub(super) fn policy(&self, apex: &Name) -> &MailPolicy {
+        self.zones.get(apex).and_then(|source| source.policy.as_ref()).unwrap_or(&self.default_policy)
+    }
+
+    /// The keys that the key directory holds of a signing domain.
+    pub(super) fn keys_of(&self, domain: &Name) -> Vec<&DkimKey> {
+        self.keys.keys_of(domain)
+    }
+
+    /// Reads and composes zones with the keys they are to show. `served` gives the records of the
+    /// version that is served, for a file that no longer parses.
+    pub(super) fn compose(
+        &mut self,
+        zones: Vec<(Name, Vec<ZoneKey>)>,
+        served: &(dyn Fn(&Name) -> Option<Vec<Record>> + Sync),
+    ) -> Vec<Made> {
+        let this = &*self;
+        let make = |(apex, keys): (Name, Vec<ZoneKey>)| this.make(apex, &keys, served);
+        let composed: Vec<(Made, Reading, Option<Vec<Record>>)> = if zones.len() < WORTH_THREADS {
+            zones.into_iter().map(make).collect()
+        } else {
+            on_all_cores(zones, &make)
+        };
+        composed
+            .into_iter()
+            .map(|(made, reading, base)| {
+                self.includes_changed |= self.zones.settle(&made.apex, &reading, base);
+                made
+            })
+            .collect()
+    }
+
+    fn make(
+        &self,
+        apex: Name,
+        keys: &[ZoneKey],
+        served: &(dyn Fn(&Name) -> Option<Vec<Record>> + Sync),
+    ) -> (Made, Reading, Option<Vec<Record>>) {
+        let open = DiskFiles { limit: MAX_ZONE_FILE };
+        let mut reading = match self.zones.get(&apex) {
+            Some(source) => source.read(&apex, &open, || served(&apex)),
+            None => Reading::nothing(),
+        };
+        let findings = reading.findings.clone();
+        let Some(records) = reading.records.take() else {
+            return (Made { apex, composition: None, soa: reading.soa.clone(), findings }, reading, None);
+        };
+        let policy = self.policy(&apex);
+        let none = BTreeSet::new();
+        let authorizations: Vec<Name> = self.reports.get(&apex).unwrap_or(&none).iter().cloned().collect();
+        let composition = compose::compose(&compose::Sources {
+            apex: &apex,
+            records: &records,
+            policy,
+            keys,
+            report_authorizations: &authorizations,
+        });
+        let base = (!composition.composed.is_empty()).then_some(records);
+        (Made { apex, composition: Some(composition), soa: reading.soa.clone(), findings }, reading, base)
+    }
+
+    /// The included files to follow, if they are others than before.
+    pub(super) fn changed_includes(&mut self) -> Option<Vec<PathBuf>> {
+        std::mem::take(&mut self.includes_changed).then(|| self.zones.included())
+    }
+
+    /// What has been found since the last call that belongs to no zone.
+    pub(super) fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
+    }
+}
+
+fn on_all_cores<T: Send, R: Send>(items: Vec<T>, work: &(impl Fn(T) -> R + Sync)) -> Vec<R> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let share = items.len().div_ceil(cores);
+    let mut items = items.into_iter();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores)
+            .map(|_| {
+                let part: Vec<T> = items.by_ref().take(share).collect();
+                scope.spawn(move || part.into_iter().map(work).collect::<Vec<R>>())
+            })
+            .collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Finding {
+    let cure = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "let the user that Signpost runs as read it, for example by the file's group; a .txt beside it is enough"
+        }
+        io::ErrorKind::FileTooLarge => "no key file is that large; move it out of the key directory",
+        _ => "mend or remove it; what was last read of it stays in force",
+    };
+    Finding::warning("key-unreadable", format!("cannot be read: {error}"), cure).at(Place::file(path))
+}

@@ -1,0 +1,323 @@
+//! The zone directory as Signpost knows it: which files make which zones, and the last good
+//! reading of each.
+//!
+//! `NAME.zone` makes the zone `NAME` (`root.zone` the root), `NAME.toml` beside it is that zone's
+//! own policy; the folder does not matter. Of two files for one zone the first by path counts.
+//! A file that does not parse leaves its last good reading in force. Records of a zone into which
+//! nothing is composed are not kept: the served zone has them, and its file is read again when
+//! needed.
+
+use crate::config::{ConfigError, ZoneConfig, find};
+use crate::finding::{Finding, Place};
+use crate::mail::MailPolicy;
+use crate::name::Name;
+use crate::record::Record;
+use crate::watch::{Kind, is_litter};
+use crate::zonefile::{self, Open};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Component, Path, PathBuf};
+
+/// Every zone there is a file for, and what was last read of it.
+#[derive(Debug, Default)]
+pub(super) struct ZoneFiles {
+    zones: BTreeMap<Name, ZoneSource>,
+    /// The zones that include a file, by its path.
+    includes: HashMap<PathBuf, BTreeSet<Name>>,
+}
+
+/// One zone's files.
+#[derive(Debug, Default)]
+pub(super) struct ZoneSource {
+    /// The zone files of this name, by path; the first counts.
+    files: BTreeSet<PathBuf>,
+    /// The policy files of this name; the first counts.
+    policies: BTreeSet<PathBuf>,
+    /// The last good reading of the policy.
+    pub(super) config: ZoneConfig,
+    policy_stale: bool,
+    /// The last good policy that came of it; `None` without a policy file.
+    pub(super) policy: Option<MailPolicy>,
+    /// The last good records, kept only if the served zone is more than they.
+    pub(super) base: Option<Vec<Record>>,
+    file_stale: bool,
+    /// Every file the last reading opened.
+    opened: Vec<PathBuf>,
+    /// What the last reading found.
+    findings: Vec<Finding>,
+}
+
+/// What reading a zone's files gave.
+pub(super) struct Reading {
+    /// The records to serve; `None` when there never was a good version.
+    pub(super) records: Option<Vec<Record>>,
+    /// Where the SOA stands.
+    pub(super) soa: Option<Place>,
+    /// The files that were opened.
+    opened: Vec<PathBuf>,
+    /// What the operator should know.
+    pub(super) findings: Vec<Finding>,
+    good: bool,
+}
+
+impl ZoneFiles {
+    /// Takes note of a change below the zone directory; returns the zone it touches and findings
+    /// about the file's name. Reads nothing.
+    pub(super) fn note(&mut self, path: &Path, kind: Kind) -> (Option<Name>, Vec<Finding>) {
+        let is_policy = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("zone") => false,
+            Some("toml") => true,
+            _ => return (None, vec![]),
+        };
+        if is_litter(path) {
+            return (None, vec![]);
+        }
+        let apex = match apex_of(path) {
+            Ok(apex) => apex,
+            Err(finding) => return (None, if kind == Kind::Gone { vec![] } else { vec![finding] }),
+        };
+        let source = self.zones.entry(apex.clone()).or_default();
+        let (files, stale) = if is_policy {
+            (&mut source.policies, &mut source.policy_stale)
+        } else {
+            (&mut source.files, &mut source.file_stale)
+        };
+        *stale = true;
+        match kind {
+            Kind::Gone => files.remove(path),
+            Kind::Present { .. } | Kind::Unreadable(_) => files.insert(path.to_owned()),
+        };
+        if source.files.is_empty() && source.policies.is_empty() {
+            self.forget(&apex);
+        }
+        (Some(apex), vec![])
+    }
+
+    /// Takes note of a change of an included file; returns the zones that include it.
+    pub(super) fn note_include(&mut self, path: &Path) -> Vec<Name> {
+        let apexes: Vec<Name> = self.includes.get(path).into_iter().flatten().cloned().collect();
+        for apex in &apexes {
+            if let Some(source) = self.zones.get_mut(apex) {
+                source.file_stale = true;
+            }
+        }
+        apexes
+    }
+
+    fn forget(&mut self, apex: &Name) {
+        if let Some(source) = self.zones.remove(apex) {
+            self.unlink(apex, &source.opened);
+        }
+    }
+
+    fn unlink(&mut self, apex: &Name, opened: &[PathBuf]) {
+        for file in opened {
+            if let Some(apexes) = self.includes.get_mut(file) {
+                apexes.remove(apex);
+                if apexes.is_empty() {
+                    self.includes.remove(file);
+                }
+            }
+        }
+    }
+
+    /// Everything is to be read again.
+    pub(super) fn all_stale(&mut self) -> Vec<Name> {
+        for source in self.zones.values_mut() {
+            (source.file_stale, source.policy_stale) = (true, true);
+        }
+        self.zones.keys().cloned().collect()
+    }
+
+    /// Is there a zone file for this name?
+    pub(super) fn has_file(&self, apex: &Name) -> bool {
+        self.zones.get(apex).is_some_and(|source| !source.files.is_empty())
+    }
+
+    /// The zone that `name` belongs to.
+    pub(super) fn closest_enclosing(&self, name: &Name) -> Option<&Name> {
+        let mut at = Some(name.clone());
+        while let Some(candidate) = at {
+            if let Some((apex, source)) = self.zones.get_key_value(&candidate)
+                && !source.files.is_empty()
+            {
+                return Some(apex);
+            }
+            at = candidate.parent();
+        }
+        None
+    }
+
+    pub(super) fn get(&self, apex: &Name) -> Option<&ZoneSource> {
+        self.zones.get(apex)
+    }
+
+    pub(super) fn get_mut(&mut self, apex: &Name) -> Option<&mut ZoneSource> {
+        self.zones.get_mut(apex)
+    }
+
+    /// Every name with a zone file.
+    pub(super) fn apexes(&self) -> impl Iterator<Item = &Name> {
+        self.zones.iter().filter(|(_, source)| !source.files.is_empty()).map(|(apex, _)| apex)
+    }
+
+    /// Every file that is included by some zone.
+    pub(super) fn included(&self) -> Vec<PathBuf> {
+        self.includes.keys().cloned().collect()
+    }
+
+    /// Takes a reading over as the zone's state. `keep` are the records to remember, if any.
+    /// Tells whether the set of included files has changed.
+    pub(super) fn settle(&mut self, apex: &Name, reading: &Reading, keep: Option<Vec<Record>>) -> bool {
+        let Some(source) = self.zones.get_mut(apex) else { return false };
+        source.base = keep;
+        source.file_stale = !reading.good;
+        source.findings = if reading.good { reading.findings.clone() } else { vec![] };
+        let opened: Vec<PathBuf> = reading.opened.iter().skip(1).map(|path| normal(path)).collect();
+        if source.opened == opened {
+            return false;
+        }
+        let before = std::mem::replace(&mut source.opened, opened.clone());
+        self.unlink(apex, &before);
+        for file in opened {
+            self.includes.entry(file).or_default().insert(apex.clone());
+        }
+        true
+    }
+}
+
+impl Reading {
+    /// Of a zone that has no files.
+    pub(super) fn nothing() -> Self {
+        Self { records: None, soa: None, opened: vec![], findings: vec![], good: true }
+    }
+}
+
+impl ZoneSource {
+    /// The zone file that counts.
+    pub(super) fn file(&self) -> Option<&PathBuf> {
+        self.files.first()
+    }
+
+    /// Has this zone a policy file of its own?
+    pub(super) fn has_own_policy(&self) -> bool {
+        !self.policies.is_empty()
+    }
+
+    /// Reads the policy file if it has changed; the last good one stays in force on error.
+    pub(super) fn refresh_policy(&mut self) -> Vec<Finding> {
+        if !std::mem::take(&mut self.policy_stale) {
+            return vec![];
+        }
+        let Some(path) = self.policies.first() else {
+            self.config = ZoneConfig::default();
+            return vec![];
+        };
+        match find::load_zone(path) {
+            Ok(config) => {
+                self.config = config;
+                duplicates(&self.policies, "policy")
+            }
+            Err(error) => vec![policy_error(error)],
+        }
+    }
+
+    /// The records of the zone file. Read anew if it has changed or if its records were not kept;
+    /// a file that does not parse gives the records last kept, or else `served`, those of the zone
+    /// that is served.
+    pub(super) fn read(&self, apex: &Name, open: &dyn Open, served: impl FnOnce() -> Option<Vec<Record>>) -> Reading {
+        let Some(path) = self.files.first() else {
+            return Reading::nothing();
+        };
+        if !self.file_stale
+            && let Some(records) = &self.base
+        {
+            return Reading {
+                records: Some(records.clone()),
+                soa: Some(Place::file(path)),
+                opened: std::iter::once(path.clone()).chain(self.opened.iter().cloned()).collect(),
+                findings: self.findings.clone(),
+                good: true,
+            };
+        }
+        match zonefile::read(path, apex, open) {
+            Ok(file) => {
+                let mut findings = file.findings;
+                findings.extend(duplicates(&self.files, "zone"));
+                let soa = soa_place(&file.records, &file.places, &file.files);
+                Reading { records: Some(file.records), soa, opened: file.files, findings, good: true }
+            }
+            Err(unreadable) => {
+                let records = self.base.clone().or_else(served);
+                let mut finding = unreadable.finding;
+                finding.cure = format!(
+                    "{}{}",
+                    if finding.cure.is_empty() { String::new() } else { format!("{}; ", finding.cure) },
+                    if records.is_some() { "the last good version stays served" } else { "the zone is not served until then" }
+                );
+                Reading { records, soa: Some(Place::file(path)), opened: unreadable.files, findings: vec![finding], good: false }
+            }
+        }
+    }
+}
+
+fn soa_place(records: &[Record], places: &[(u16, u32)], files: &[PathBuf]) -> Option<Place> {
+    let at = records.iter().position(|record| record.rtype == crate::record::RecordType::SOA)?;
+    let &(file, line) = places.get(at)?;
+    Some(Place::line(files.get(usize::from(file))?, line))
+}
+
+fn duplicates(files: &BTreeSet<PathBuf>, what: &str) -> Vec<Finding> {
+    let Some(first) = files.first() else { return vec![] };
+    files
+        .iter()
+        .skip(1)
+        .map(|other| {
+            Finding::error(
+                "zone-twice",
+                format!("there is a second {what} file for this zone; {} counts, this one is ignored", first.display()),
+                "remove one of the two",
+            )
+            .at(Place::file(other))
+        })
+        .collect()
+}
+
+fn policy_error(error: ConfigError) -> Finding {
+    let mut finding = error.into_finding();
+    finding.cure = format!("{}; the last good policy stays in force", finding.cure);
+    finding
+}
+
+/// The zone that a file name stands for.
+fn apex_of(path: &Path) -> Result<Name, Finding> {
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    let name = match stem {
+        Some("root") => return Ok(Name::root()),
+        Some(stem) => Name::from_text(stem).map(|name| name.to_lowercase()).map_err(|error| error.to_string()),
+        None => Err("the file name is not UTF-8".to_owned()),
+    };
+    name.map_err(|error| {
+        Finding::error(
+            "zone-file-name",
+            format!("the file name is no domain name: {error}"),
+            "name it after the zone, such as example.org.zone, and root.zone for the root",
+        )
+        .at(Place::file(path))
+    })
+}
+
+/// The same path without `.` and `..`, as the watcher writes it.
+fn normal(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut out = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir => {}
+            other => out.push(other),
+        }
+    }
+    out
+}
