@@ -35,4 +35,4 @@ use std::sync::Arc;
 pub type SharedZones = Arc<ArcSwap<ZoneSet>>;
 
 #[cfg(test)]
-mod tests;
+mod testing;

@@ -1,7 +1,7 @@
 //! The publisher: from compositions to the zones that are served.
 //!
-//! A batch goes through four steps. *Prepare*, on all cores: hash the records, decide the serial,
-//! build the zone. *Store*: one commit for all of it. *Swap*: one new [`ZoneSet`]. *Tell*: an
+//! A batch goes through four steps. *Prepare*, on all cores: build the zone, hash what it holds,
+//! decide its serial. *Store*: one commit for all of it. *Swap*: one new [`ZoneSet`]. *Tell*: an
 //! [`Outcome`].
 //!
 //! What is promised: nothing is served whose serial or key states are not stored. So kill -9 at any
@@ -13,7 +13,7 @@
 //! version. A zone that is taken out keeps its state: it may come back.
 
 use super::SharedZones;
-use super::content::{hash, serial_of, set_serial};
+use super::content::hash;
 use super::life::{KeyState, Periods, Turn};
 use super::lives::{self, Lives};
 use super::rules::{Offer, ZoneState};
@@ -303,47 +303,39 @@ fn prepare(change: Change, states: &ZoneStates) -> Result<Prepared, Box<Publishe
     };
     let before = states.get(&zone_key(&apex));
     let Composition {
-        mut records,
+        records,
         composed,
         mut findings,
     } = composition;
-    let refused = |apex, findings| {
-        Err(Box::new(Published {
-            apex,
-            fate: Fate::Refused,
-            old: before.map(|state| state.published),
-            new: None,
-            changed: false,
-            composed: vec![],
-            findings,
-        }))
-    };
-    let Some(file) = serial_of(&apex, &records) else {
-        findings.push(no_soa(&apex, soa));
-        return refused(apex, findings);
+    let zone = match Zone::build(&apex, records, &[]) {
+        Ok((zone, told)) => {
+            findings.extend(told);
+            zone
+        }
+        Err(error) => {
+            findings.push(error.0);
+            return Err(Box::new(Published {
+                apex,
+                fate: Fate::Refused,
+                old: before.map(|state| state.published),
+                new: None,
+                changed: false,
+                composed: vec![],
+                findings,
+            }));
+        }
     };
     let offer = Offer {
         apex: &apex,
         soa: soa.as_ref(),
-        file,
+        file: Serial(zone.serial()),
         composed: !composed.is_empty(),
-        hash: hash(&apex, &records),
+        hash: hash(&zone),
     };
-    let (state, serial_findings) = offer.decide(before);
-    set_serial(&apex, &mut records, state.published);
-    let zone = match Zone::build(&apex, records) {
-        Ok((zone, built)) => {
-            findings.extend(built);
-            Arc::new(zone)
-        }
-        Err(error) => {
-            findings.push(error.0);
-            return refused(apex, findings);
-        }
-    };
-    findings.extend(serial_findings);
+    let (state, told) = offer.decide(before);
+    findings.extend(told);
     Ok(Prepared {
-        zone: Some(zone),
+        zone: Some(Arc::new(zone.with_serial(state.published.0))),
         state: (before != Some(&state)).then_some(state),
         published: Published {
             fate: Fate::Served,
@@ -373,14 +365,5 @@ fn removal(apex: Name, states: &ZoneStates) -> Prepared {
     }
 }
 
-fn no_soa(apex: &Name, place: Option<Place>) -> Finding {
-    let finding = Finding::error(
-        "soa-missing",
-        format!("{apex} has no SOA record, so it is no zone"),
-        "write one SOA record at its apex",
-    );
-    match place {
-        Some(place) => finding.at(place),
-        None => finding,
-    }
-}
+#[cfg(test)]
+mod tests;
