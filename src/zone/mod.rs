@@ -112,6 +112,18 @@ impl Zone {
         }
     }
 
+    /// The same zone with another serial in its SOA, for the publisher: while a zone is not shared
+    /// yet, its content decides its serial. The serial stands 20 octets from the end (RFC 1035 §3.3.13).
+    #[must_use]
+    pub fn with_serial(mut self, serial: u32) -> Self {
+        let soa = self.rrsets[self.nodes[0].first_rrset as usize];
+        let end = (soa.at + soa.len) as usize;
+        if self.soa().first_rdata().len() >= 20 {
+            self.arena[end - 20..end - 16].copy_from_slice(&serial.to_be_bytes());
+        }
+        self
+    }
+
     /// How many records, the SOA counted once.
     pub fn record_count(&self) -> usize {
         self.rrsets.iter().map(|rrset| usize::from(rrset.count)).sum()

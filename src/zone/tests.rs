@@ -163,3 +163,14 @@ fn lists_its_records_with_the_soa_first() {
     assert_eq!(types, ["SOA", "A", "NS"]);
     assert_eq!(zone.serial(), 1);
 }
+
+#[test]
+fn another_serial_changes_the_soa_and_nothing_beside_it() {
+    let others = vec![record("example.org", RecordType::A, &[192, 0, 2, 1])];
+    let zone = example(others.clone()).with_serial(u32::MAX);
+    assert_eq!(zone.serial(), u32::MAX);
+    let mut expected = vec![soa("example.org", u32::MAX)];
+    expected.extend(others);
+    expected.push(target("example.org", RecordType::NS, "ns.example."));
+    assert_eq!(zone.records().collect::<Vec<_>>(), expected);
+}

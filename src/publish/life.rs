@@ -1,0 +1,369 @@
+//! The life of a published DKIM key: live, retiring, revoked, gone.
+//!
+//! ```text
+//!            file gone             retire            forget
+//!   Live ───────────────▶ Retiring ──────▶ Revoked ─────────▶ forgotten
+//!    ▲ ▲                      │               │
+//!    │ └──── file back ───────┴───────────────┘      by command: ──▶ Revoked, and it stays so
+//!    └ file with another public key
+//! ```
+//!
+//! Mail in flight was signed with a key whose file is gone, so its record stays for `retire`; then
+//! `p=` is empty, which tells verifiers that the key is withdrawn (RFC 6376 §3.6.1); after `forget`
+//! there is nothing. A whole directory that vanishes, unmounted perhaps, is many files that vanish.
+//! A key revoked by command stays revoked while the same public key is in its file, and its
+//! fingerprint is remembered after the record is gone: a backup brought back must not revive it.
+//!
+//! Pure: stored states, the keys of the directory and the time in; the keys to show, the states to
+//! store and the next deadline out. Doing it again at the same time changes nothing.
+//!
+//! **Clocks.** Time is seconds since 1970 by the wall clock, because it must survive a restart, and
+//! wall clocks jump. A step is counted from the moment it was taken, never from when it fell due,
+//! and at most one is taken at a time: a jump forward (or a year switched off) costs a key at most
+//! the rest of the period it was in. After a jump backward no time has passed; a period that would
+//! begin further in the future than it is long was noted under a wrong clock and begins again now,
+//! so that no key lives longer than twice its period.
+
+use crate::compose::{KeyStage, ZoneKey};
+use crate::finding::Finding;
+use crate::keys::{Algorithm, DkimKey};
+use crate::name::{Name, NameError};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a key stays in the stages after its file is gone: `[mail.dkim.rotation]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Periods {
+    /// How long its record stays. Default 7 days: queues give up after 5 (RFC 5321 §4.5.4.1).
+    pub retire: Duration,
+    /// How long the empty `p=` stays after that. Default 30 days.
+    pub forget: Duration,
+}
+
+impl Default for Periods {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self {
+            retire: 7 * DAY,
+            forget: 30 * DAY,
+        }
+    }
+}
+
+/// Where in its life a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Its file is there.
+    Live,
+    /// Its file is gone, its record stays.
+    Retiring,
+    /// Its `p=` is empty.
+    Revoked {
+        /// By command and not by age: only another public key ends it.
+        by_command: bool,
+    },
+}
+
+/// What is remembered of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyState {
+    /// The signing domain, lower case.
+    pub domain: Name,
+    /// The selector, lower case.
+    pub selector: String,
+    /// The tag list as it is published in this stage.
+    pub record: String,
+    /// Where in its life it is.
+    pub stage: Stage,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// The file it came from.
+    pub source: String,
+    /// What kind of key.
+    pub algorithm: Algorithm,
+    /// Which public key.
+    pub fingerprint: Fingerprint,
+}
+
+/// SHA-256 of a public key as `p=` writes it.
+pub type Fingerprint = [u8; 32];
+
+impl KeyState {
+    /// `selector._domainkey.domain` (RFC 6376 §3.6.2.1).
+    pub fn owner(&self) -> Result<Name, NameError> {
+        self.domain.prefixed(&format!("{}._domainkey", self.selector))
+    }
+
+    /// The same key revoked by command; `None` if it already is.
+    pub(super) fn revoked_by_command(&self, now: u64) -> Option<Self> {
+        match self.stage {
+            Stage::Revoked { by_command: true } => None,
+            Stage::Revoked { by_command: false } => Some(self.at(Stage::Revoked { by_command: true }, self.since)),
+            Stage::Live | Stage::Retiring => Some(self.at(Stage::Revoked { by_command: true }, now)),
+        }
+    }
+
+    fn live(key: &DkimKey, since: u64) -> Self {
+        Self {
+            domain: key.domain.to_lowercase(),
+            selector: key.selector.clone(),
+            record: key.record.clone(),
+            stage: Stage::Live,
+            since,
+            source: key
+                .sources
+                .first()
+                .map(|path| path.display().to_string())
+                .unwrap_or_default(),
+            algorithm: key.algorithm,
+            fingerprint: fingerprint(&key.record),
+        }
+    }
+
+    fn at(&self, stage: Stage, since: u64) -> Self {
+        let record = match stage {
+            Stage::Revoked { .. } => revoked_record(self.algorithm),
+            Stage::Live | Stage::Retiring => self.record.clone(),
+        };
+        Self {
+            record,
+            stage,
+            since,
+            ..self.clone()
+        }
+    }
+}
+
+/// What a signing domain's keys come to at one moment.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// The keys its zone is to show, in the order of their selectors.
+    pub show: Vec<ZoneKey>,
+    /// What must be stored before they are shown: by selector, `None` to forget.
+    pub changes: Vec<(String, Option<KeyState>)>,
+    /// When to look again, in seconds since 1970.
+    pub deadline: Option<u64>,
+    /// What the operator should know.
+    pub findings: Vec<Finding>,
+}
+
+/// Moves the keys of `domain` on: `stored` is what is remembered of them, `files` what the key
+/// directory holds now, `now` the time in seconds since 1970.
+pub fn turn(domain: &Name, stored: &[KeyState], files: &[&DkimKey], now: u64, periods: Periods) -> Turn {
+    let mut keys: BTreeMap<&str, (Option<&KeyState>, Option<&DkimKey>)> = BTreeMap::new();
+    for state in stored {
+        keys.entry(&state.selector).or_default().0 = Some(state);
+    }
+    for file in files {
+        keys.entry(&file.selector).or_default().1.get_or_insert(file);
+    }
+    let mut turn = Turn::default();
+    for (selector, (stored, file)) in keys {
+        let owner = match domain.prefixed(&format!("{selector}._domainkey")) {
+            Ok(owner) => owner,
+            Err(error) => {
+                turn.findings.push(Finding::error(
+                    "dkim-owner-name",
+                    format!("the DKIM key {selector} of {domain} cannot be published: {error}"),
+                    "give it another selector",
+                ));
+                continue;
+            }
+        };
+        let step = step(stored, file, now, periods, &owner, &mut turn.findings);
+        if let Some(state) = step.state.as_ref().filter(|_| step.shown) {
+            turn.show.push(shown(owner, state));
+        }
+        turn.deadline = [turn.deadline, step.deadline].into_iter().flatten().min();
+        if step.state.as_ref() != stored {
+            turn.changes.push((selector.to_owned(), step.state));
+        }
+    }
+    turn
+}
+
+/// Where one key stands after a turn.
+struct Step {
+    state: Option<KeyState>,
+    shown: bool,
+    deadline: Option<u64>,
+}
+
+fn step(
+    stored: Option<&KeyState>,
+    file: Option<&DkimKey>,
+    now: u64,
+    periods: Periods,
+    owner: &Name,
+    findings: &mut Vec<Finding>,
+) -> Step {
+    match (stored, file) {
+        (stored, Some(file)) => {
+            let (state, finding) = with_file(stored, file, now, owner);
+            findings.extend(finding);
+            Step {
+                state: Some(state),
+                shown: true,
+                deadline: None,
+            }
+        }
+        (Some(stored), None) => {
+            if stored.stage == Stage::Live {
+                findings.push(vanished(owner, stored, periods));
+            }
+            without_file(stored, now, periods)
+        }
+        (None, None) => Step {
+            state: None,
+            shown: false,
+            deadline: None,
+        },
+    }
+}
+
+/// The key directory has a key of this selector.
+fn with_file(stored: Option<&KeyState>, file: &DkimKey, now: u64, owner: &Name) -> (KeyState, Option<Finding>) {
+    let Some(stored) = stored else {
+        return (KeyState::live(file, now), None);
+    };
+    let same = stored.fingerprint == fingerprint(&file.record);
+    match (stored.stage, same) {
+        // Its tags may have changed; it has been live all the time.
+        (Stage::Live, true) => (KeyState::live(file, stored.since), None),
+        (Stage::Live | Stage::Retiring, false) => (KeyState::live(file, now), Some(replaced(owner, file))),
+        (Stage::Retiring | Stage::Revoked { by_command: false }, true) => (
+            KeyState::live(file, now),
+            Some(Finding::note(
+                "dkim-key-back",
+                format!("{owner}: the key's file is back, so it is live again"),
+            )),
+        ),
+        (Stage::Revoked { by_command: true }, true) => (stored.clone(), Some(revoked_with_file(owner, file))),
+        (Stage::Revoked { .. }, false) => (KeyState::live(file, now), None),
+    }
+}
+
+/// The key directory has no key of this selector.
+fn without_file(stored: &KeyState, now: u64, periods: Periods) -> Step {
+    let mut state = match stored.stage {
+        Stage::Live => stored.at(Stage::Retiring, now),
+        Stage::Retiring | Stage::Revoked { .. } => stored.clone(),
+    };
+    loop {
+        let period = match state.stage {
+            Stage::Revoked { .. } => periods.forget.as_secs(),
+            Stage::Live | Stage::Retiring => periods.retire.as_secs(),
+        };
+        if state.since > now.saturating_add(period) {
+            state.since = now;
+        }
+        let end = state.since.saturating_add(period);
+        if now < end {
+            return Step {
+                state: Some(state),
+                shown: true,
+                deadline: Some(end),
+            };
+        }
+        // Each stage begins now, so the loop goes on only through periods of no length.
+        state = match state.stage {
+            Stage::Live | Stage::Retiring => state.at(Stage::Revoked { by_command: false }, now),
+            Stage::Revoked { by_command } => {
+                return Step {
+                    state: by_command.then_some(state),
+                    shown: false,
+                    deadline: None,
+                };
+            }
+        };
+    }
+}
+
+fn shown(owner: Name, state: &KeyState) -> ZoneKey {
+    ZoneKey {
+        owner,
+        record: state.record.clone(),
+        stage: match state.stage {
+            Stage::Live => KeyStage::Live,
+            Stage::Retiring => KeyStage::Retiring,
+            Stage::Revoked { .. } => KeyStage::Revoked,
+        },
+        algorithm: Some(state.algorithm),
+        source: state.source.clone(),
+    }
+}
+
+/// `v=DKIM1` with the empty `p=` of RFC 6376 §3.6.1.
+fn revoked_record(algorithm: Algorithm) -> String {
+    let k = match algorithm {
+        Algorithm::Rsa { .. } => "rsa",
+        Algorithm::Ed25519 => "ed25519",
+    };
+    format!("v=DKIM1; k={k}; p=")
+}
+
+/// The fingerprint of the `p=` of a tag list; white space in it has no meaning (RFC 6376 §3.2).
+fn fingerprint(record: &str) -> Fingerprint {
+    let public = record
+        .split(';')
+        .filter_map(|tag| tag.split_once('='))
+        .find_map(|(tag, value)| (tag.trim() == "p").then_some(value))
+        .unwrap_or(record);
+    let public: String = public.split_ascii_whitespace().collect();
+    Sha256::digest(public.as_bytes()).into()
+}
+
+fn replaced(owner: &Name, file: &DkimKey) -> Finding {
+    Finding::warning(
+        "dkim-key-replaced",
+        format!(
+            "{owner} has another key now{}; mail in flight that was signed with the old one will fail",
+            from(file)
+        ),
+        "give the next key a selector of its own and remove the old file once nothing signs with it",
+    )
+}
+
+fn revoked_with_file(owner: &Name, file: &DkimKey) -> Finding {
+    Finding::warning(
+        "dkim-key-revoked-present",
+        format!("{owner} is revoked, but its key is still there{}", from(file)),
+        "stop signing with it and remove the file; a new key wants a new selector",
+    )
+}
+
+fn vanished(owner: &Name, stored: &KeyState, periods: Periods) -> Finding {
+    Finding::note(
+        "dkim-key-retiring",
+        format!(
+            "{owner}: {} is gone; the record stays for {}, then it is revoked",
+            if stored.source.is_empty() {
+                "its file"
+            } else {
+                &stored.source
+            },
+            words(periods.retire)
+        ),
+    )
+}
+
+fn from(file: &DkimKey) -> String {
+    file.sources
+        .first()
+        .map(|path| format!(", from {}", path.display()))
+        .unwrap_or_default()
+}
+
+/// A period in its largest whole unit.
+fn words(period: Duration) -> String {
+    let seconds = period.as_secs();
+    let (count, unit) = [(86_400, "day"), (3600, "hour"), (60, "minute")]
+        .into_iter()
+        .find(|(size, _)| seconds >= *size && seconds.is_multiple_of(*size))
+        .map_or((seconds, "second"), |(size, unit)| (seconds / size, unit));
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests;

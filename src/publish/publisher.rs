@@ -1,0 +1,369 @@
+//! The publisher: from compositions to the zones that are served.
+//!
+//! A batch goes through four steps. *Prepare*, on all cores: build the zone, hash what it holds,
+//! decide its serial. *Store*: one commit for all of it. *Swap*: one new [`ZoneSet`]. *Tell*: an
+//! [`Outcome`].
+//!
+//! What is promised: nothing is served whose serial or key states are not stored. So kill -9 at any
+//! moment loses nothing that anyone has seen; between the commit and the swap it loses nothing
+//! either, since the same content gets the same serial after the restart. While the store cannot
+//! be written (a full disk), the zones that would need it wait, their last good version stays
+//! served, and [`Publisher::retry`] tries again; zones whose state is as it was, all of them after
+//! a plain restart, are served without a commit. A zone that cannot be built keeps its last good
+//! version. A zone that is taken out keeps its state: it may come back.
+
+use super::SharedZones;
+use super::content::hash;
+use super::life::{KeyState, Periods, Turn};
+use super::lives::{self, Lives};
+use super::rules::{Offer, ZoneState};
+use super::serial::Serial;
+use super::store::{Store, StoreError, Writes, ZoneStates, zone_key};
+use crate::compose::{Composed, Composition};
+use crate::finding::{Finding, Place};
+use crate::keys::DkimKey;
+use crate::name::Name;
+use crate::zone::Zone;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// How long to wait before the next attempt to store what could not be stored.
+pub const RETRY_SECS: u64 = 10;
+
+/// One zone's part of a batch.
+#[derive(Debug)]
+pub enum Change {
+    /// A new version of a zone, or a new zone.
+    Serve {
+        /// The apex.
+        apex: Name,
+        /// Its records and what was composed.
+        composition: Composition,
+        /// Where the SOA is written, for the findings about serials.
+        soa: Option<Place>,
+    },
+    /// The zone is no longer to be served.
+    Remove {
+        /// The apex.
+        apex: Name,
+    },
+}
+
+/// What became of one zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is served in this version.
+    Served,
+    /// It is served no longer.
+    Removed,
+    /// It is built, but its state could not be stored: its last version stays served until then.
+    Waiting,
+    /// It makes no zone: its last good version stays served.
+    Refused,
+}
+
+/// What was done with one zone.
+#[derive(Debug)]
+pub struct Published {
+    /// The apex.
+    pub apex: Name,
+    /// What became of it.
+    pub fate: Fate,
+    /// The serial it was published with before, be it before a restart; `None` if never.
+    pub old: Option<Serial>,
+    /// The serial it has now, or will have if it waits; `None` if it was removed or refused.
+    pub new: Option<Serial>,
+    /// Is there anything for secondaries to fetch: another serial or another content?
+    pub changed: bool,
+    /// What was composed.
+    pub composed: Vec<Composed>,
+    /// What the operator should know of it: composing, building, serials.
+    pub findings: Vec<Finding>,
+}
+
+/// What was done with a batch.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Every zone of the batch and every zone that waited before it, in canonical order. Where the
+    /// waiting version of a zone is served although the batch's is refused, both are listed.
+    pub zones: Vec<Published>,
+    /// Why the store could not be written, if it could not: then zones wait, and changes of keys
+    /// are not stored.
+    pub unstored: Option<Finding>,
+}
+
+/// Owns the state and the served zones.
+#[derive(Debug)]
+pub struct Publisher {
+    store: Store,
+    zones: SharedZones,
+    states: ZoneStates,
+    lives: Lives,
+    /// Zones whose state could not be stored yet.
+    waiting: BTreeMap<Name, Prepared>,
+    retry_at: Option<u64>,
+}
+
+impl Publisher {
+    /// Opens the state directory and serves into `zones`.
+    pub fn open(state_dir: &Path, zones: SharedZones) -> Result<Self, StoreError> {
+        let (store, stored) = Store::open(state_dir)?;
+        Ok(Self {
+            store,
+            zones,
+            states: stored.zones,
+            lives: Lives::new(stored.keys),
+            waiting: BTreeMap::new(),
+            retry_at: None,
+        })
+    }
+
+    /// Moves the keys of one signing domain on and returns those its zone is to show. `files` is
+    /// what the key directory holds of the domain. What changes is stored by the next
+    /// [`Publisher::publish`], which therefore must follow, be it with an empty batch.
+    pub fn turn_keys(&mut self, domain: &Name, files: &[&DkimKey], now: u64, periods: Periods) -> Turn {
+        self.lives.turn(domain, files, now, periods)
+    }
+
+    /// Revokes a key at once, whether its file is there or not. As with [`Publisher::turn_keys`], a
+    /// `publish` must follow; the key is revoked once that has stored and served it.
+    pub fn revoke(&mut self, domain: &Name, selector: &str, now: u64) -> Result<(), Finding> {
+        let selector = selector.to_ascii_lowercase();
+        self.lives
+            .revoke(domain, &selector, now)
+            .ok_or_else(|| lives::unknown(domain, &selector, self.lives.keys(domain)))
+    }
+
+    /// Publishes a batch: at most one commit and one swap. Of two changes of one zone the later
+    /// counts. Every composition of a batch is in memory at once, so a million zones are better
+    /// published some ten thousand at a time.
+    pub fn publish(&mut self, batch: Vec<Change>, now: u64) -> Outcome {
+        let batch: BTreeMap<Name, Change> = batch
+            .into_iter()
+            .map(|change| (change.apex().clone(), change))
+            .collect();
+        let mut outcome = Outcome::default();
+        for prepared in prepare_all(batch.into_values().collect(), &self.states) {
+            match prepared {
+                Ok(prepared) => {
+                    self.waiting.insert(prepared.published.apex.clone(), prepared);
+                }
+                Err(refused) => outcome.zones.push(*refused),
+            }
+        }
+        self.settle(&mut outcome, now);
+        outcome.zones.sort_by(|a, b| a.apex.cmp(&b.apex));
+        outcome
+    }
+
+    /// Tries again to store and serve what waits.
+    pub fn retry(&mut self, now: u64) -> Outcome {
+        self.publish(vec![], now)
+    }
+
+    /// When to come back, in seconds since 1970: a key falls due ([`Publisher::due`]) or something
+    /// waits to be stored ([`Publisher::retry`]).
+    pub fn deadline(&self) -> Option<u64> {
+        [self.lives.deadline(), self.retry_at].into_iter().flatten().min()
+    }
+
+    /// The signing domains with a key that is due for its next stage: turn their keys, compose
+    /// their zones, publish.
+    pub fn due(&self, now: u64) -> Vec<Name> {
+        self.lives.due(now)
+    }
+
+    /// Every signing domain with a key that is remembered. At start their keys are to be turned
+    /// like those of the key directory, for files may have vanished meanwhile.
+    pub fn key_domains(&self) -> impl Iterator<Item = &Name> {
+        self.lives.domains()
+    }
+
+    /// What is remembered of the keys of a signing domain, by selector.
+    pub fn keys(&self, domain: &Name) -> &[KeyState] {
+        self.lives.keys(domain)
+    }
+
+    /// What is remembered of a zone, served now or once.
+    pub fn state(&self, apex: &Name) -> Option<&ZoneState> {
+        self.states.get(&zone_key(apex))
+    }
+
+    /// Stores and serves `self.waiting`, as far as possible.
+    fn settle(&mut self, outcome: &mut Outcome, now: u64) {
+        let stored = self.commit();
+        let mut swap = vec![];
+        for (apex, mut prepared) in std::mem::take(&mut self.waiting) {
+            let unstored = prepared.state.filter(|_| stored.is_err());
+            if unstored.is_some() {
+                outcome.zones.push(prepared.published.waiting());
+                self.waiting.insert(apex, prepared);
+                continue;
+            }
+            if let Some(state) = prepared.state {
+                self.states.insert(zone_key(&apex), state);
+            }
+            if prepared.zone.is_none() {
+                prepared.published.changed = self.zones.load().get(&apex).is_some();
+            }
+            swap.push((apex, prepared.zone));
+            outcome.zones.push(prepared.published);
+        }
+        if !swap.is_empty() {
+            self.zones.store(Arc::new(self.zones.load().with(&swap)));
+        }
+        self.retry_at = stored.is_err().then(|| now.saturating_add(RETRY_SECS));
+        outcome.unstored = stored.err().map(|error| error.finding());
+    }
+
+    /// One commit for everything that waits; none when there is nothing to store.
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let mut writes = Writes::default();
+        for (apex, prepared) in &self.waiting {
+            writes.zones.extend(prepared.state.map(|state| (zone_key(apex), state)));
+        }
+        self.lives.add_to(&mut writes);
+        if writes.zones.is_empty() && writes.keys.is_empty() {
+            return Ok(());
+        }
+        // In the order of the table a big batch is written much faster.
+        writes.zones.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        self.store.commit(&writes)?;
+        self.lives.saved();
+        Ok(())
+    }
+}
+
+impl Change {
+    fn apex(&self) -> &Name {
+        match self {
+            Self::Serve { apex, .. } | Self::Remove { apex } => apex,
+        }
+    }
+}
+
+/// A change ready to be served: the zone is built, its serial decided.
+#[derive(Debug)]
+struct Prepared {
+    /// `None`: to be taken out.
+    zone: Option<Arc<Zone>>,
+    /// The state to store first; `None` when it is stored already.
+    state: Option<ZoneState>,
+    published: Published,
+}
+
+impl Published {
+    /// The same, told of a zone that waits; composing and findings are told once it is served.
+    fn waiting(&self) -> Self {
+        Self {
+            apex: self.apex.clone(),
+            fate: Fate::Waiting,
+            composed: vec![],
+            findings: vec![],
+            ..*self
+        }
+    }
+}
+
+/// Prepares changes on all cores. Zones differ in size, so each core takes the next one from a
+/// common queue instead of a share of its own.
+fn prepare_all(changes: Vec<Change>, states: &ZoneStates) -> Vec<Result<Prepared, Box<Published>>> {
+    let workers = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(changes.len());
+    if workers <= 1 {
+        return changes.into_iter().map(|change| prepare(change, states)).collect();
+    }
+    let queue = Mutex::new(changes.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        std::iter::from_fn(next)
+            .map(|change| prepare(change, states))
+            .collect::<Vec<_>>()
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            match other.join() {
+                Ok(prepared) => done.extend(prepared),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    })
+}
+
+fn prepare(change: Change, states: &ZoneStates) -> Result<Prepared, Box<Published>> {
+    let (apex, composition, soa) = match change {
+        Change::Serve { apex, composition, soa } => (apex, composition, soa),
+        Change::Remove { apex } => return Ok(removal(apex, states)),
+    };
+    let before = states.get(&zone_key(&apex));
+    let Composition {
+        records,
+        composed,
+        mut findings,
+    } = composition;
+    let zone = match Zone::build(&apex, records, &[]) {
+        Ok((zone, told)) => {
+            findings.extend(told);
+            zone
+        }
+        Err(error) => {
+            findings.push(error.0);
+            return Err(Box::new(Published {
+                apex,
+                fate: Fate::Refused,
+                old: before.map(|state| state.published),
+                new: None,
+                changed: false,
+                composed: vec![],
+                findings,
+            }));
+        }
+    };
+    let offer = Offer {
+        apex: &apex,
+        soa: soa.as_ref(),
+        file: Serial(zone.serial()),
+        composed: !composed.is_empty(),
+        hash: hash(&zone),
+    };
+    let (state, told) = offer.decide(before);
+    findings.extend(told);
+    Ok(Prepared {
+        zone: Some(Arc::new(zone.with_serial(state.published.0))),
+        state: (before != Some(&state)).then_some(state),
+        published: Published {
+            fate: Fate::Served,
+            old: before.map(|state| state.published),
+            new: Some(state.published),
+            changed: before.is_none_or(|before| (before.published, before.hash) != (state.published, state.hash)),
+            composed,
+            findings,
+            apex,
+        },
+    })
+}
+
+fn removal(apex: Name, states: &ZoneStates) -> Prepared {
+    Prepared {
+        zone: None,
+        state: None,
+        published: Published {
+            fate: Fate::Removed,
+            old: states.get(&zone_key(&apex)).map(|state| state.published),
+            new: None,
+            changed: true,
+            composed: vec![],
+            findings: vec![],
+            apex,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;
