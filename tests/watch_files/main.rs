@@ -1,0 +1,8 @@
+//! The watcher on a real file system: what operators and their tools do to files, and what is reported.
+
+mod degraded;
+mod links;
+mod scenarios;
+mod soak;
+mod speed;
+mod support;

@@ -1,0 +1,146 @@
+//! Random operations; in the end the consumer must know exactly what is there, contents included.
+
+use crate::support::{Consumer, ROOT};
+use signpost::watch::{Options, Root};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::tempdir;
+
+/// xorshift64*: the same sequence for the same seed, everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
+    }
+
+    /// A path below the root or outside of it, up to three names deep.
+    fn path(&mut self, base: &Path) -> PathBuf {
+        let mut path = base.join(["root", "root", "root", "outside"][self.below(4)]);
+        for _ in 0..=self.below(3) {
+            path.push(["a", "b", "c", "d"][self.below(4)]);
+        }
+        path
+    }
+}
+
+/// One operation; most fail now and then, as the paths are random.
+fn operate(random: &mut Random, base: &Path) -> io::Result<()> {
+    let (one, two) = (random.path(base), random.path(base));
+    // All of one length: only stamps and hints tell them apart.
+    let content = format!("{:03}", random.below(1000));
+    match random.below(15) {
+        0..3 => fs::write(&one, content),
+        3..5 => {
+            let new = base.join("new");
+            fs::write(&new, content)?;
+            fs::rename(&new, &one)
+        }
+        5 => fs::remove_file(&one),
+        6..8 => fs::create_dir_all(&one),
+        8 => fs::remove_dir_all(&one),
+        9 => fs::rename(&one, &two),
+        10 => symlink(&two, &one),
+        11 => {
+            let depth = one.strip_prefix(base).map_or(0, |path| path.components().count()) - 1;
+            let target = two.strip_prefix(base).unwrap_or(&two);
+            let new = base.join("link");
+            symlink(PathBuf::from("../".repeat(depth)).join(target), &new)?;
+            fs::rename(&new, &one)
+        }
+        12 => {
+            // Hard links only beside the old name: what is written through others is seen by rescans only.
+            fs::hard_link(&one, one.with_file_name(["a", "b", "c", "d"][random.below(4)]))
+        }
+        13 if fs::symlink_metadata(&one)?.is_file() => {
+            fs::set_permissions(&one, Permissions::from_mode([0o600, 0o644][random.below(2)]))
+        }
+        _ if random.below(10) == 0 => {
+            // The root itself is replaced.
+            let _ = fs::remove_dir_all(base.join("old"));
+            fs::rename(base.join("root"), base.join("old"))?;
+            fs::create_dir(base.join("root"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn soak(seed: u64, options: &Options, operations: usize) {
+    let dir = tempdir().unwrap();
+    let root = dir.path().join("root");
+    fs::create_dir(&root).unwrap();
+    fs::create_dir(dir.path().join("outside")).unwrap();
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut consumer = Consumer::with(vec![Root::directory(ROOT, &root)], options);
+    for _ in 0..operations {
+        let _ = operate(&mut random, dir.path());
+        if random.below(4) == 0 {
+            consumer.step(Duration::ZERO);
+        }
+    }
+    consumer.until_true(&root, &format!("seed {seed}"));
+    // And it still hears: nothing that was learnt may have cost a watch.
+    for number in 0..50 {
+        let _ = operate(&mut random, dir.path());
+        if number % 10 == 9 {
+            consumer.until_true(&root, &format!("seed {seed}, afterwards {number}"));
+        }
+    }
+}
+
+fn options() -> Options {
+    Options {
+        quiet: Duration::from_millis(30),
+        scan_interval: Duration::from_millis(30),
+        ..Options::default()
+    }
+}
+
+fn seeds(default: u64) -> std::ops::Range<u64> {
+    let count = std::env::var("WATCH_SOAK_SEEDS")
+        .ok()
+        .and_then(|count| count.parse().ok());
+    1..count.unwrap_or(default) + 1
+}
+
+#[test]
+fn knows_the_truth_after_random_operations() {
+    for seed in seeds(40) {
+        soak(seed, &options(), 300);
+    }
+}
+
+#[test]
+fn knows_the_truth_with_few_watches() {
+    for seed in seeds(10) {
+        let max_watches = Some(6 + (seed % 5) as usize);
+        soak(
+            seed,
+            &Options {
+                max_watches,
+                ..options()
+            },
+            200,
+        );
+    }
+}
+
+#[test]
+fn knows_the_truth_by_scanning_alone() {
+    for seed in seeds(10) {
+        soak(
+            seed,
+            &Options {
+                inotify: false,
+                ..options()
+            },
+            200,
+        );
+    }
+}
