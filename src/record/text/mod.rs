@@ -176,6 +176,11 @@ pub fn example(rtype: RecordType) -> Option<&'static str> {
     schema(rtype).map(|schema| schema.example)
 }
 
+/// Do BIND 9.18, NSD 4.6 and Knot 3.2 all read this type by its mnemonic?
+pub(crate) fn is_known_everywhere(rtype: RecordType) -> bool {
+    schema::is_known_everywhere(rtype)
+}
+
 /// RDATA to be displayed in master file form: by its fields if it fits its type, as `\# length hex`
 /// if it does not or if the type is unknown (RFC 3597 §5).
 pub struct Rdata<'a>(pub RecordType, pub &'a [u8]);

@@ -164,7 +164,8 @@ schemas! {
     AMTRELAY: [U8, Relay, Gateway { mask: 0x7f }] "10 0 1 203.0.113.15";
     SIG | RRSIG: [Type, Algorithm, U8, Period, Time, Time, U16, Name, Base64]
         "A 13 2 3600 20300101000000 20200101000000 2642 example.org. MTIzNDU2Nzg5MA==";
-    KEY | RKEY: [U16, U8, Algorithm, MaybeBase64] "256 3 13 GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edb";
+    RKEY: [U16, U8, Algorithm, Base64] "0 3 13 GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edb";
+    KEY: [U16, U8, Algorithm, MaybeBase64] "256 3 13 GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edb";
     DNSKEY | CDNSKEY: [U16, U8, Algorithm, Base64] "257 3 13 GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edb";
     NSEC: [Name, Bitmap] "host.example.org. A MX RRSIG NSEC TYPE1234";
     NXT: [Name, NxtBitmap] "host.example.org. A MX SIG NXT";
@@ -197,6 +198,46 @@ pub(super) fn is_compressible(rtype: RecordType) -> bool {
         rtype,
         T::NS | T::MD | T::MF | T::CNAME | T::SOA | T::MB | T::MG | T::MR | T::PTR | T::MINFO | T::MX
     )
+}
+
+/// Do BIND 9.18, NSD 4.6 and Knot 3.2 all know the mnemonic of this type? A file that any of them
+/// may read writes the others as `TYPE` and number with `\#` (RFC 3597 §5).
+pub(super) fn is_known_everywhere(rtype: RecordType) -> bool {
+    use RecordType as T;
+    let known_to_some = matches!(
+        rtype,
+        T::MD
+            | T::MF
+            | T::MB
+            | T::MG
+            | T::MR
+            | T::WKS
+            | T::X25
+            | T::ISDN
+            | T::NSAP
+            | T::NSAP_PTR
+            | T::PX
+            | T::GPOS
+            | T::SIG
+            | T::NXT
+            | T::A6
+            | T::EID
+            | T::NIMLOC
+            | T::SINK
+            | T::NINFO
+            | T::RKEY
+            | T::TALINK
+            | T::HIP
+            | T::AVC
+            | T::DOA
+            | T::AMTRELAY
+            | T::RESINFO
+            | T::WALLET
+            | T::DSYNC
+            | T::TA
+            | T::DLV
+    );
+    !known_to_some && schema(rtype).is_some()
 }
 
 impl Field {
