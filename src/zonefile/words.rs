@@ -111,11 +111,6 @@ pub(super) fn example_cure(rtype: RecordType) -> String {
 /// The text behind a byte order mark, once it is known to be text of one octet a character.
 pub(super) fn check_text(text: &[u8]) -> Result<&[u8], Fault> {
     let binary = |at: Option<usize>, what: &str, cure: &str| Err(Fault::coded("zone-binary", at, what, cure));
-    let nul = text.iter().position(|octet| *octet == 0);
-    let pairs = text.iter().take(64).filter(|octet| **octet == 0).count() * 3 > text.len().min(64);
-    if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") || (pairs && text.len() % 2 == 0) {
-        return binary(None, "the file is UTF-16", "save it as UTF-8 or ASCII");
-    }
     if text.starts_with(&[0, 0, 0, 2]) || text.starts_with(&[0, 0, 0, 3]) {
         return binary(
             None,
@@ -123,7 +118,13 @@ pub(super) fn check_text(text: &[u8]) -> Result<&[u8], Fault> {
             "convert it with named-compilezone -f raw -F text",
         );
     }
-    if nul.is_some() {
+    let start = &text[..text.len().min(64)];
+    let half_zeros = start.iter().filter(|octet| **octet == 0).count() * 3 > start.len();
+    if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") || (half_zeros && text.len().is_multiple_of(2)) {
+        return binary(None, "the file is UTF-16", "save it as UTF-8 or ASCII");
+    }
+    if text.contains(&0) {
+        let nul = text.iter().position(|octet| *octet == 0);
         return binary(
             nul,
             "the file has a NUL octet here and is no text",
