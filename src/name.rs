@@ -56,23 +56,22 @@ impl Name {
     /// Reads presentation form (RFC 1035 §5.1, RFC 4343 §2.1). A name without a final dot is
     /// completed by `origin`; `@` is the origin itself.
     pub fn parse(text: &[u8], origin: Option<&Self>) -> Result<Self, NameError> {
-        if text == b"@" {
-            return origin.cloned().ok_or(NameError::NoOrigin);
-        }
         let mut buffer = [0u8; MAX_NAME_LEN];
-        let (len, absolute) = parse_labels(text, &mut buffer)?;
-        let suffix: &[u8] = match (absolute, origin) {
-            (true, _) => &[0],
-            (false, Some(origin)) => origin.as_wire(),
-            (false, None) => return Err(NameError::NoOrigin),
-        };
-        if len + suffix.len() > MAX_NAME_LEN {
-            return Err(NameError::TooLong);
-        }
+        let (len, suffix) = parse_parts(text, origin, &mut buffer)?;
         let mut wire = Vec::with_capacity(len + suffix.len());
         wire.extend_from_slice(&buffer[..len]);
         wire.extend_from_slice(suffix);
         Ok(Self(wire.into_boxed_slice()))
+    }
+
+    /// Reads presentation form as [`Name::parse`] does and appends the wire form to `out`, which
+    /// stays as it was on error.
+    pub fn parse_into(text: &[u8], origin: &Self, out: &mut Vec<u8>) -> Result<(), NameError> {
+        let mut buffer = [0u8; MAX_NAME_LEN];
+        let (len, suffix) = parse_parts(text, Some(origin), &mut buffer)?;
+        out.extend_from_slice(&buffer[..len]);
+        out.extend_from_slice(suffix);
+        Ok(())
     }
 
     /// Reads presentation form, absolute with or without the final dot, as configuration,
@@ -175,6 +174,27 @@ impl Name {
         }
         Ok(Self(wire.into_boxed_slice()))
     }
+}
+
+/// Reads `text` into its own labels, whose length is returned, and the wire name that completes them.
+fn parse_parts<'o>(
+    text: &[u8],
+    origin: Option<&'o Name>,
+    out: &mut [u8; MAX_NAME_LEN],
+) -> Result<(usize, &'o [u8]), NameError> {
+    if text == b"@" {
+        return origin.map(|origin| (0, origin.as_wire())).ok_or(NameError::NoOrigin);
+    }
+    let (len, absolute) = parse_labels(text, out)?;
+    let suffix: &[u8] = match (absolute, origin) {
+        (true, _) => &[0],
+        (false, Some(origin)) => origin.as_wire(),
+        (false, None) => return Err(NameError::NoOrigin),
+    };
+    if len + suffix.len() > MAX_NAME_LEN {
+        return Err(NameError::TooLong);
+    }
+    Ok((len, suffix))
 }
 
 /// Writes the labels of `text` into `out`, the root label left off; returns their length and
@@ -298,6 +318,15 @@ impl fmt::Display for Name {
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt_wire(&self.0, f)
+    }
+}
+
+/// An uncompressed wire name, borrowed, to be displayed in presentation form as a [`Name`] is.
+pub struct WireName<'a>(pub &'a [u8]);
+
+impl fmt::Display for WireName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt_wire(self.0, f)
     }
 }
 

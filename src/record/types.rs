@@ -89,6 +89,8 @@ record_types! {
     TLSA 52 "TLSA" "RFC 6698";
     SMIMEA 53 "SMIMEA" "RFC 8162";
     HIP 55 "HIP" "RFC 8005";
+    NINFO 56 "NINFO" "IANA registry";
+    RKEY 57 "RKEY" "IANA registry";
     TALINK 58 "TALINK" "IANA registry";
     CDS 59 "CDS" "RFC 7344";
     CDNSKEY 60 "CDNSKEY" "RFC 7344";
@@ -120,6 +122,7 @@ record_types! {
     AMTRELAY 260 "AMTRELAY" "RFC 8777";
     RESINFO 261 "RESINFO" "RFC 9606";
     WALLET 262 "WALLET" "IANA registry";
+    TA 32768 "TA" "IANA registry";
     DLV 32769 "DLV" "RFC 4431";
 }
 
