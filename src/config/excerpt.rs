@@ -78,6 +78,11 @@ impl fmt::Display for Excerpt {
     }
 }
 
+/// `text` in one line that a terminal shows as it is.
+pub fn printable(text: &str) -> String {
+    text.chars().map(harmless).collect()
+}
+
 fn harmless(c: char) -> char {
     match c {
         '\t' => ' ',

@@ -19,7 +19,7 @@ mod values;
 mod tests;
 
 pub use error::{ConfigError, Fault};
-pub use excerpt::Excerpt;
+pub use excerpt::{Excerpt, printable};
 pub use mail::MailTable;
 pub use values::Identity;
 

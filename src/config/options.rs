@@ -139,7 +139,7 @@ pub const OPTIONS: &[OptionRow] = &[
     },
     OptionRow {
         key: "tcp.per_client",
-        wants: "a number of connections, at least 1",
+        wants: "a number of connections from 1 to 100000",
         default: "50",
         change: Change::Restart,
         example: "per_client = 50",
