@@ -52,11 +52,14 @@ pub fn load_zone(path: &Path) -> Result<ZoneConfig, ConfigError> {
     ZoneConfig::parse(text_of(&octets, path)?, path)
 }
 
-/// The name of this machine, for `identity = "hostname"`.
+/// The name of this machine, for `identity = "hostname"`. The second file is for a sandbox that hides
+/// the first.
 pub fn host_name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    let name = name.trim();
-    (!name.is_empty()).then(|| name.to_owned())
+    ["/proc/sys/kernel/hostname", "/etc/hostname"]
+        .iter()
+        .filter_map(|file| std::fs::read_to_string(file).ok())
+        .map(|name| name.trim().to_owned())
+        .find(|name| !name.is_empty())
 }
 
 /// A file's octets as text. Pure; for a caller that has read the file himself.
