@@ -110,7 +110,7 @@ impl Source<'_> {
             let (line, column) = self.position(span.start);
             let width = self
                 .text
-                .get(span.start - self.start..span.end.saturating_sub(self.start))
+                .get(span.start.saturating_sub(self.start)..span.end.saturating_sub(self.start))
                 .map_or(1, |meant| meant.lines().next().unwrap_or("").chars().count());
             error.place = Some(Place {
                 column: Some(column),
