@@ -70,7 +70,20 @@ fn example() -> ZoneSet {
 
 /// A query as bytes: name, type, and a tail of additional records.
 fn query(name: &str, qtype: RecordType, additional: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0xab, 0xcd, 0x01, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(!additional.is_empty())];
+    let mut bytes = vec![
+        0xab,
+        0xcd,
+        0x01,
+        0,
+        0,
+        1,
+        0,
+        0,
+        0,
+        0,
+        0,
+        u8::from(!additional.is_empty()),
+    ];
     bytes.extend(Name::from_text(name).unwrap().as_wire());
     bytes.extend(qtype.0.to_be_bytes());
     bytes.extend([0, 1]);
@@ -81,7 +94,10 @@ fn query(name: &str, qtype: RecordType, additional: &[u8]) -> Vec<u8> {
 const EDNS: &[u8] = b"\0\0\x29\x10\0\0\0\0\0\0\0";
 
 fn respond(zones: &ZoneSet, transport: Transport, bytes: &[u8]) -> Option<Vec<u8>> {
-    let settings = Settings { version: Some("9".into()), ..Settings::default() };
+    let settings = Settings {
+        version: Some("9".into()),
+        ..Settings::default()
+    };
     let mut out = vec![0xee; 65535];
     let len = answer(zones, &settings, transport, bytes, &mut out)?;
     out.truncate(len);
@@ -104,7 +120,11 @@ fn show(response: &[u8]) -> String {
             text += flag;
         }
     }
-    for (section, records) in [("an", &message.answers), ("au", &message.authorities), ("ad", &message.additionals)] {
+    for (section, records) in [
+        ("an", &message.answers),
+        ("au", &message.authorities),
+        ("ad", &message.additionals),
+    ] {
         for record in records {
             text += &format!("\n{section} {record}");
         }
@@ -118,7 +138,12 @@ fn ask(name: &str, qtype: RecordType) -> String {
 
 #[test]
 fn answers_data_and_keeps_the_case_asked() {
-    let response = respond(&example(), Transport::Udp, &query("MAIL.example.ORG", RecordType::A, &[])).unwrap();
+    let response = respond(
+        &example(),
+        Transport::Udp,
+        &query("MAIL.example.ORG", RecordType::A, &[]),
+    )
+    .unwrap();
     assert_eq!(&response[12..31], b"\x04MAIL\x07example\x03ORG\0");
     insta::assert_snapshot!(ask("mail.example.org", RecordType::TXT));
     insta::assert_snapshot!(ask("example.org", RecordType::MX));
@@ -199,11 +224,19 @@ fn truncates_exactly_when_it_does_not_fit() {
     let whole = respond(&zones, Transport::Tcp, &plain).unwrap();
     assert!(whole.len() > 512 && show(&whole).matches("an ").count() == 5);
     let edns = query("big.example.org", RecordType::TXT, EDNS);
-    assert_eq!(respond(&zones, Transport::Udp, &edns).unwrap().len(), whole.len() + OPT_LEN);
+    assert_eq!(
+        respond(&zones, Transport::Udp, &edns).unwrap().len(),
+        whole.len() + OPT_LEN
+    );
     for payload in 512..900u16 {
         let mut tail = EDNS.to_vec();
         tail[3..5].copy_from_slice(&payload.to_be_bytes());
-        let response = respond(&zones, Transport::Udp, &query("big.example.org", RecordType::TXT, &tail)).unwrap();
+        let response = respond(
+            &zones,
+            Transport::Udp,
+            &query("big.example.org", RecordType::TXT, &tail),
+        )
+        .unwrap();
         assert!(response.len() <= usize::from(payload));
     }
 }
@@ -216,7 +249,12 @@ fn any_gets_one_rrset() {
 
 #[test]
 fn refuses_what_is_not_ours_and_says_why() {
-    let response = respond(&example(), Transport::Udp, &query("www.other.test", RecordType::A, EDNS)).unwrap();
+    let response = respond(
+        &example(),
+        Transport::Udp,
+        &query("www.other.test", RecordType::A, EDNS),
+    )
+    .unwrap();
     assert_eq!(show(&response).lines().next(), Some("Refused rd"));
     assert_eq!(&response[response.len() - 6..], b"\0\x0f\0\x02\0\x14");
     assert_eq!(ask("www.other.test", RecordType::A), "Refused rd");
@@ -224,14 +262,22 @@ fn refuses_what_is_not_ours_and_says_why() {
     let mut other_class = query("example.org", RecordType::SOA, &[]);
     let last = other_class.len() - 1;
     other_class[last] = 4;
-    assert_eq!(show(&respond(&example(), Transport::Udp, &other_class).unwrap()), "Refused rd");
+    assert_eq!(
+        show(&respond(&example(), Transport::Udp, &other_class).unwrap()),
+        "Refused rd"
+    );
 }
 
 #[test]
 fn answers_an_unknown_edns_version_with_badvers() {
     let mut tail = EDNS.to_vec();
     tail[6] = 1;
-    let response = respond(&example(), Transport::Udp, &query("mail.example.org", RecordType::A, &tail)).unwrap();
+    let response = respond(
+        &example(),
+        Transport::Udp,
+        &query("mail.example.org", RecordType::A, &tail),
+    )
+    .unwrap();
     assert_eq!(&response[6..12], [0, 0, 0, 0, 0, 1]);
     assert_eq!(&response[response.len() - 11..], b"\0\0\x29\x04\xd0\x01\0\0\0\0\0");
 }
@@ -239,7 +285,12 @@ fn answers_an_unknown_edns_version_with_badvers() {
 #[test]
 fn ignores_unknown_options_and_echoes_do() {
     let tail = b"\0\0\x29\x10\0\0\0\x80\0\0\x06\xff\xff\0\x02ab";
-    let response = respond(&example(), Transport::Udp, &query("mail.example.org", RecordType::A, tail)).unwrap();
+    let response = respond(
+        &example(),
+        Transport::Udp,
+        &query("mail.example.org", RecordType::A, tail),
+    )
+    .unwrap();
     assert_eq!(&response[response.len() - 11..], b"\0\0\x29\x04\xd0\0\0\x80\0\0\0");
 }
 
@@ -248,11 +299,18 @@ fn tells_its_version_only_by_choice() {
     let mut bytes = query("Version.BIND", RecordType::TXT, &[]);
     let last = bytes.len() - 1;
     bytes[last] = 3;
-    assert!(respond(&example(), Transport::Udp, &bytes).unwrap().ends_with(b"\0\x02\x019"));
+    assert!(
+        respond(&example(), Transport::Udp, &bytes)
+            .unwrap()
+            .ends_with(b"\0\x02\x019")
+    );
     let mut bytes = query("id.server", RecordType::TXT, &[]);
     let last = bytes.len() - 1;
     bytes[last] = 3;
-    assert_eq!(show(&respond(&example(), Transport::Udp, &bytes).unwrap()), "Refused rd");
+    assert_eq!(
+        show(&respond(&example(), Transport::Udp, &bytes).unwrap()),
+        "Refused rd"
+    );
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub struct Args {
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Answer queries, and follow every change of zones, keys and policy [default]
+    /// Answer queries, and follow every change of zones, keys and policy; what `signpost` alone means
     Serve,
 
     /// Judge configuration, zones and keys without serving them

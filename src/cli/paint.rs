@@ -32,7 +32,7 @@ impl Paint {
     pub const COLOURED: Self = Self { colour: true };
 
     /// What standard output deserves: colour only on a terminal that has it and whose owner does not
-    /// object by `NO_COLOR` (https://no-color.org: set and not empty).
+    /// object by `NO_COLOR` (<https://no-color.org>: set and not empty).
     pub fn for_stdout() -> Self {
         Self::decide(
             std::io::stdout().is_terminal(),

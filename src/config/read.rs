@@ -238,7 +238,7 @@ fn advise(message: &str, key: Option<&str>, kind: Kind) -> Advice {
             cure: "see signpost.toml(5) for its forms".to_owned(),
         };
     }
-    let (what, cure) = message.split_once("; ").unwrap_or((message, ""));
+    let (what, cure) = what_and_cure(message);
     Advice {
         fault: Fault::BadValue,
         what: format!("{subject}: {what}"),
@@ -248,6 +248,20 @@ fn advise(message: &str, key: Option<&str>, kind: Kind) -> Advice {
             (cure, _) => cure.to_owned(),
         },
     }
+}
+
+/// Takes `what; cure` apart at the first semicolon that is not part of something quoted.
+fn what_and_cure(message: &str) -> (&str, &str) {
+    let mut quote = None;
+    for (at, c) in message.char_indices() {
+        match (quote, c) {
+            (None, '"' | '`') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            (None, ';') if message[at..].starts_with("; ") => return (&message[..at], &message[at + 2..]),
+            _ => {}
+        }
+    }
+    (message, "")
 }
 
 fn unknown_key(word: &str, known: Vec<String>, key: Option<&str>, kind: Kind) -> Advice {
@@ -349,5 +363,46 @@ fn in_plain_words(got: &str) -> String {
             "map" => "a table".to_owned(),
             other => other.to_owned(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_semicolon_in_quotes_does_not_part_what_from_cure() {
+        for (message, expected) in [
+            ("it is wrong; mend it", ("it is wrong", "mend it")),
+            ("as in \"t=y; o=-;\" (RFC 4870)", ("as in \"t=y; o=-;\" (RFC 4870)", "")),
+            (
+                "begins with `v=DMARC1; `; write it; so",
+                ("begins with `v=DMARC1; `", "write it; so"),
+            ),
+            ("an open \"quote; stays whole", ("an open \"quote; stays whole", "")),
+        ] {
+            assert_eq!(what_and_cure(message), expected);
+        }
+    }
+
+    #[test]
+    fn the_operators_own_word_may_hold_anything() {
+        let (word, known) = unknown(
+            "unknown field `a`, expected `b`, expected one of `c`, `d`",
+            "unknown field `",
+        )
+        .unwrap();
+        assert_eq!((word, known), ("a`, expected `b", vec!["c".to_owned(), "d".to_owned()]));
+        let (word, known) = unknown("unknown field `x`, there are no fields", "unknown field `").unwrap();
+        assert_eq!((word, known), ("x", vec![]));
+    }
+
+    #[test]
+    fn a_word_far_from_all_is_near_to_none() {
+        let known = ["listen".to_owned(), "zones".to_owned()];
+        assert_eq!(nearest("Listen", &known), Some("listen"));
+        assert_eq!(nearest("zone", &known), Some("zones"));
+        assert_eq!(nearest("quit", &known), None);
+        assert_eq!(nearest("", &known), None);
     }
 }

@@ -29,7 +29,9 @@ pub(crate) fn exercise(octets: &[u8]) {
 /// Advice has a cure, and a place that is in the file.
 fn judge(error: &ConfigError, text: &str) {
     assert!(!error.what.is_empty() && !error.cure.is_empty(), "{error}");
-    let place = error.place.as_ref().expect("what is read from a text has a place");
+    let Some(place) = error.place.as_ref() else {
+        panic!("what is read from a text has a place: {error}");
+    };
     let lines = text.split('\n').count();
     assert!(
         place.line.is_none_or(|line| (1..=lines).contains(&(line as usize))),
