@@ -1,3 +1,242 @@
-//! Configuration files: `signpost.toml` and `zones/NAME.toml`.
+//! Configuration files: `signpost.toml` for the server, `zones/NAME.toml` for what is particular to
+//! a zone.
 //!
-//! Stub of the interface.
+//! Reading is pure: text and path in, [`Config`] or [`ZoneConfig`] out; [`find`] adds the file system.
+//! Promises: an unknown key is refused and the nearest known one named; every error has its file,
+//! line and column, the line itself and a cure; an empty file is a good configuration; paths are
+//! relative to the file they stand in. [`options`] is the one table of all options outside of `[mail]`,
+//! whose keys are [`MailPolicy`]'s.
+
+mod error;
+mod excerpt;
+pub mod find;
+mod mail;
+pub mod options;
+mod read;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{ConfigError, Fault};
+pub use excerpt::{Excerpt, printable};
+pub use mail::MailTable;
+pub use values::Identity;
+
+use crate::mail::MailPolicy;
+use read::Kind;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use values::{ChaosText, Directory, Listen, Number, Span, Workers};
+
+/// The server's configuration, defaults filled in. [`options::OPTIONS`] describes each field.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// Where to listen, UDP and TCP alike. An IPv6 wildcard means IPv6 only.
+    pub listen: Vec<SocketAddr>,
+    /// The directory of the zone files.
+    pub zones: PathBuf,
+    /// The key directory.
+    pub keys: PathBuf,
+    /// Signpost's own directory.
+    pub state: PathBuf,
+    /// How many threads answer; `None` for one for each core.
+    pub workers: Option<NonZeroU16>,
+    /// CH TXT `version.bind`; refused when `None`.
+    pub version: Option<String>,
+    /// CH TXT `id.server`; refused when `None`.
+    pub identity: Option<Identity>,
+    /// The largest UDP response in octets.
+    pub max_udp_payload: u16,
+    /// The limits of TCP.
+    pub tcp: Tcp,
+    /// What is logged.
+    pub log: Log,
+    /// The `[mail]` defaults of every zone; see [`Config::policy_for`].
+    pub mail: MailTable,
+}
+
+/// The limits of TCP (RFC 7766 §6.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tcp {
+    /// Connections in all.
+    pub connections: u32,
+    /// Connections of one client address.
+    pub per_client: u32,
+    /// How long a connection may stay silent or take over one message.
+    pub idle: Duration,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// The least important level that is told.
+    pub level: LogLevel,
+}
+
+/// How much is told; each level includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Something is not served, or an older version of it is.
+    Error,
+    /// It is served, but it will hurt.
+    Warn,
+    /// What changed.
+    Info,
+    /// What was looked at.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+/// The configuration of one zone: `zones/NAME.toml`. The default is that of a zone without the file.
+#[derive(Debug, Clone)]
+pub struct ZoneConfig {
+    /// The file it was read from; empty for a zone without one.
+    pub path: PathBuf,
+    /// The zone's own `[mail]`; see [`Config::policy_for`].
+    pub mail: MailTable,
+}
+
+/// `signpost.toml` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+struct ServerFile {
+    listen: Option<Listen>,
+    zones: Option<Directory>,
+    keys: Option<Directory>,
+    state: Option<Directory>,
+    workers: Option<Workers>,
+    version: Option<ChaosText>,
+    identity: Option<ChaosText>,
+    max_udp_payload: Option<Number<{ options::UDP_PAYLOAD_MIN as u32 }, { options::UDP_PAYLOAD_MAX as u32 }>>,
+    tcp: TcpTable,
+    log: LogTable,
+    #[serde(rename = "mail")]
+    _mail: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct TcpTable {
+    connections: Option<Number<1, { options::TCP_CONNECTIONS_MAX }>>,
+    per_client: Option<Number<1, { options::TCP_CONNECTIONS_MAX }>>,
+    idle: Option<Span>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct LogTable {
+    level: Option<LogLevel>,
+}
+
+/// `zones/NAME.toml` as it is written.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct ZoneFile {
+    #[serde(rename = "mail")]
+    _mail: Option<IgnoredAny>,
+}
+
+/// Reads the text of `signpost.toml`. `path` is where it came from: its directory is what relative
+/// paths start at, and errors name it.
+pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
+    let document = read::document(path, text)?;
+    let source = read::Source { path, text, start: 0 };
+    let file: ServerFile = read::read(&document, Kind::Server, &[source])?;
+    let mail = MailTable::take(path, text, Kind::Server, &document)?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    let directory = |given: Option<Directory>, default: &str| {
+        let inner = given.map_or_else(|| PathBuf::from(default), |directory| directory.0);
+        base.join(inner)
+    };
+    let tcp = Tcp {
+        connections: file.tcp.connections.map_or(options::TCP_CONNECTIONS, |n| n.0),
+        per_client: file.tcp.per_client.map_or(options::TCP_PER_CLIENT, |n| n.0),
+        idle: file
+            .tcp
+            .idle
+            .map_or(Duration::from_secs(options::TCP_IDLE_SECS), |span| span.0),
+    };
+    Ok(Config {
+        path: path.to_owned(),
+        listen: file.listen.map_or_else(Listen::everywhere, |listen| listen.0),
+        zones: directory(file.zones, options::ZONES),
+        keys: directory(file.keys, options::KEYS),
+        state: directory(file.state, options::STATE),
+        workers: file.workers.map(|workers| workers.0),
+        version: file.version.map(|text| text.0),
+        identity: file.identity.map(|text| match text.0.as_str() {
+            "hostname" => Identity::Hostname,
+            _ => Identity::Text(text.0),
+        }),
+        max_udp_payload: file
+            .max_udp_payload
+            .and_then(|Number(octets)| u16::try_from(octets).ok())
+            .unwrap_or(options::UDP_PAYLOAD),
+        tcp,
+        log: Log {
+            level: file.log.level.unwrap_or(LogLevel::Info),
+        },
+        mail,
+    })
+}
+
+impl Config {
+    /// The mail policy of a zone: the defaults of `signpost.toml` with the zone's own laid over them.
+    pub fn policy_for(&self, zone: &ZoneConfig) -> Result<MailPolicy, ConfigError> {
+        self.mail.with(&zone.mail)
+    }
+
+    /// The options that differ between two configurations and are obeyed only at the next start, in
+    /// the order of [`options::OPTIONS`].
+    pub fn restart_needed(old: &Self, new: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("listen", old.listen != new.listen),
+            ("state", old.state != new.state),
+            ("workers", old.workers != new.workers),
+            ("version", old.version != new.version),
+            ("identity", old.identity != new.identity),
+            ("max_udp_payload", old.max_udp_payload != new.max_udp_payload),
+            ("tcp.connections", old.tcp.connections != new.tcp.connections),
+            ("tcp.per_client", old.tcp.per_client != new.tcp.per_client),
+            ("tcp.idle", old.tcp.idle != new.tcp.idle),
+            ("log.level", old.log != new.log),
+        ];
+        differs
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(key, _)| key)
+            .collect()
+    }
+}
+
+impl ZoneConfig {
+    /// Reads the text of `zones/NAME.toml`; `path` is where it came from.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let document = read::document(path, text)?;
+        let source = read::Source { path, text, start: 0 };
+        let ZoneFile { .. } = read::read(&document, Kind::Zone, &[source])?;
+        Ok(Self {
+            path: path.to_owned(),
+            mail: MailTable::take(path, text, Kind::Zone, &document)?,
+        })
+    }
+}
+
+impl Default for ZoneConfig {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::new(),
+            mail: MailTable::absent(Path::new(""), Kind::Zone),
+        }
+    }
+}

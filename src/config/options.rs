@@ -1,0 +1,177 @@
+//! Every option of `signpost.toml` outside of `[mail]`, in one table.
+//!
+//! The manual page signpost.toml(5), what an error says a key wants, and the list of options whose
+//! change needs a restart all come from here. Tests hold the table against the real reader: each
+//! example is read, each default is the one in force, and no key is missing.
+
+/// One option.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionRow {
+    /// The key, with its table in front: `tcp.idle`.
+    pub key: &'static str,
+    /// What it wants, after the verb: `a list of "address:port" strings`.
+    pub wants: &'static str,
+    /// What is in force without it, as an operator would write it or in words.
+    pub default: &'static str,
+    /// When a change is obeyed.
+    pub change: Change,
+    /// A right line, without the table.
+    pub example: &'static str,
+    /// What it is for, in whole sentences, with its reason where the default has one.
+    pub text: &'static str,
+}
+
+/// When a changed option is obeyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// As soon as the file is written.
+    AtOnce,
+    /// At the next start; until then the old value stays in force and a warning says so.
+    Restart,
+}
+
+/// The default of `listen`: the DNS port on every address of both families.
+pub const LISTEN: [&str; 2] = ["0.0.0.0:53", "[::]:53"];
+/// The default of `zones`.
+pub const ZONES: &str = "zones";
+/// The default of `keys`.
+pub const KEYS: &str = "keys";
+/// The default of `state`, which the service unit's `StateDirectory=` makes.
+pub const STATE: &str = "/var/lib/signpost";
+/// The most threads that may be asked for.
+pub const WORKERS_MAX: u16 = 1024;
+/// The default of `max_udp_payload` (RFC 9715 §3.1: 1232 avoids fragments on nearly every path).
+pub const UDP_PAYLOAD: u16 = 1232;
+/// The least `max_udp_payload`: every client takes 512 octets (RFC 1035 §4.2.1).
+pub const UDP_PAYLOAD_MIN: u16 = 512;
+/// The greatest `max_udp_payload` (RFC 6891 §6.2.5 calls 4096 the most to start with).
+pub const UDP_PAYLOAD_MAX: u16 = 4096;
+/// The default of `tcp.connections`: well below the 1024 descriptors a shell gives a process.
+pub const TCP_CONNECTIONS: u32 = 500;
+/// The greatest `tcp.connections`.
+pub const TCP_CONNECTIONS_MAX: u32 = 100_000;
+/// The default of `tcp.per_client`: a resolver needs few (RFC 7766 §6.2.2).
+pub const TCP_PER_CLIENT: u32 = 50;
+/// The default of `tcp.idle`, in seconds: "in the order of a few seconds" (RFC 7766 §6.2.3).
+pub const TCP_IDLE_SECS: u64 = 10;
+/// The greatest `tcp.idle`, in seconds.
+pub const TCP_IDLE_MAX_SECS: u64 = 3600;
+
+/// All options, in the order in which a person meets them.
+pub const OPTIONS: &[OptionRow] = &[
+    OptionRow {
+        key: "listen",
+        wants: r#"a list of "address:port" strings"#,
+        default: r#"["0.0.0.0:53", "[::]:53"]"#,
+        change: Change::Restart,
+        example: r#"listen = ["192.0.2.1:53", "[2001:db8::1]:53"]"#,
+        text: "The addresses that are answered on, over UDP and TCP alike. IPv6 addresses stand in \
+               brackets. Sockets handed over by systemd (signpost.socket) take the place of this list.",
+    },
+    OptionRow {
+        key: "zones",
+        wants: "the path of a directory, as a string",
+        default: r#""zones""#,
+        change: Change::AtOnce,
+        example: r#"zones = "zones""#,
+        text: "Where the zone files are. NAME.zone is the master file of the zone NAME, and its presence is \
+               the configuration; NAME.toml beside it holds what is particular to that zone. Sub-folders are \
+               fine; root.zone is the root.",
+    },
+    OptionRow {
+        key: "keys",
+        wants: "the path of a directory, as a string",
+        default: r#""keys""#,
+        change: Change::AtOnce,
+        example: r#"keys = "/etc/opendkim/keys""#,
+        text: "Where the DKIM keys are, in any layout that OpenDKIM, rspamd or this manual knows. Private keys \
+               are read, reduced to their public half and forgotten.",
+    },
+    OptionRow {
+        key: "state",
+        wants: "the path of a directory, as a string",
+        default: r#""/var/lib/signpost""#,
+        change: Change::Restart,
+        example: r#"state = "/var/lib/signpost""#,
+        text: "Signpost's own directory: published serials and the life of keys. It must be writable and \
+               must survive a restart, or serials may go backwards.",
+    },
+    OptionRow {
+        key: "workers",
+        wants: "a number of threads from 1 to 1024",
+        default: "one for each processor core",
+        change: Change::Restart,
+        example: "workers = 4",
+        text: "How many threads answer queries.",
+    },
+    OptionRow {
+        key: "version",
+        wants: "a text of at most 255 octets, as a string",
+        default: "none: the question is refused",
+        change: Change::Restart,
+        example: r#"version = "Signpost""#,
+        text: "The answer to CH TXT version.bind and version.server.",
+    },
+    OptionRow {
+        key: "identity",
+        wants: r#"a text of at most 255 octets, as a string, or "hostname""#,
+        default: "none: the question is refused",
+        change: Change::Restart,
+        example: r#"identity = "hostname""#,
+        text: "The answer to CH TXT id.server and hostname.bind (RFC 4892); \"hostname\" is the name of this machine.",
+    },
+    OptionRow {
+        key: "max_udp_payload",
+        wants: "a number of octets from 512 to 4096",
+        default: "1232",
+        change: Change::Restart,
+        example: "max_udp_payload = 1232",
+        text: "The largest response sent over UDP, whatever the client offers; what does not fit is asked \
+               again over TCP. The default avoids fragments on nearly every path (RFC 9715).",
+    },
+    OptionRow {
+        key: "tcp.connections",
+        wants: "a number of connections from 1 to 100000",
+        default: "500",
+        change: Change::Restart,
+        example: "connections = 500",
+        text: "How many TCP connections may be open at a time, over all clients.",
+    },
+    OptionRow {
+        key: "tcp.per_client",
+        wants: "a number of connections from 1 to 100000",
+        default: "50",
+        change: Change::Restart,
+        example: "per_client = 50",
+        text: "How many of them one client address may have.",
+    },
+    OptionRow {
+        key: "tcp.idle",
+        wants: r#"a duration from "1s" to "1h", as a string"#,
+        default: r#""10s""#,
+        change: Change::Restart,
+        example: r#"idle = "10s""#,
+        text: "How long a connection may stay silent, or take over one message, before it is closed (RFC 7766).",
+    },
+    OptionRow {
+        key: "log.level",
+        wants: r#"one of "error", "warn", "info", "debug", "trace""#,
+        default: r#""info""#,
+        change: Change::Restart,
+        example: r#"level = "debug""#,
+        text: "How much is told. Each level includes those before it.",
+    },
+];
+
+/// The row of `key`, written with its table: `tcp.idle`.
+pub fn row(key: &str) -> Option<&'static OptionRow> {
+    OPTIONS.iter().find(|row| row.key == key)
+}
+
+/// The words of the top of the file: keys without a table, and tables.
+pub(super) fn is_top_level(word: &str) -> bool {
+    word == "mail"
+        || OPTIONS
+            .iter()
+            .any(|row| row.key.split('.').next().is_some_and(|first| first == word))
+}

@@ -1,0 +1,284 @@
+use super::options::{Change, OPTIONS};
+use super::*;
+use proptest::prelude::*;
+use std::fmt::Write;
+
+fn read(text: &str) -> Result<Config, ConfigError> {
+    parse(text, Path::new("/etc/signpost/signpost.toml"))
+}
+
+fn show(error: &ConfigError) -> String {
+    let mut shown = format!("{}[{}]\n", error, error.fault.code());
+    if let Some(excerpt) = &error.excerpt {
+        let _ = writeln!(shown, "{excerpt}");
+    }
+    shown
+}
+
+#[test]
+fn an_empty_file_is_a_good_configuration() {
+    let config = read("").unwrap();
+    assert_eq!(
+        config.listen,
+        ["0.0.0.0:53".parse().unwrap(), "[::]:53".parse().unwrap()]
+    );
+    assert_eq!(config.zones, Path::new("/etc/signpost/zones"));
+    assert_eq!(config.keys, Path::new("/etc/signpost/keys"));
+    assert_eq!(config.state, Path::new("/var/lib/signpost"));
+    assert_eq!((config.workers, config.version, config.identity), (None, None, None));
+    assert_eq!(config.max_udp_payload, 1232);
+    assert_eq!(config.log.level, LogLevel::Info);
+    assert!(ZoneConfig::parse("", Path::new("zones/example.org.toml")).is_ok());
+}
+
+#[test]
+fn reads_every_option() {
+    let config = read(
+        r#"
+        listen = ["127.0.0.1:5300", "[::1]:5300"]
+        zones = "z"
+        keys = "/etc/opendkim"
+        state = "state"
+        workers = 3
+        version = "Signpost"
+        identity = "ns1.example.org"
+        max_udp_payload = 4096
+        [tcp]
+        connections = 7
+        per_client = 2
+        idle = "1m"
+        [log]
+        level = "debug"
+        [mail]
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.zones, Path::new("/etc/signpost/z"));
+    assert_eq!(config.keys, Path::new("/etc/opendkim"));
+    assert_eq!(config.state, Path::new("/etc/signpost/state"));
+    assert_eq!(config.workers.unwrap().get(), 3);
+    assert_eq!(config.version.as_deref(), Some("Signpost"));
+    assert_eq!(config.identity, Some(Identity::Text("ns1.example.org".into())));
+    assert_eq!(config.max_udp_payload, 4096);
+    let tcp = Tcp {
+        connections: 7,
+        per_client: 2,
+        idle: Duration::from_secs(60),
+    };
+    assert_eq!(config.tcp, tcp);
+    assert_eq!(config.log.level, LogLevel::Debug);
+    assert_eq!(
+        read("identity = \"hostname\"").unwrap().identity,
+        Some(Identity::Hostname)
+    );
+}
+
+#[test]
+fn relative_paths_start_at_the_file() {
+    let here = parse("keys = \"k\"", Path::new("signpost.toml")).unwrap();
+    assert_eq!(
+        (here.zones.as_path(), here.keys.as_path()),
+        (Path::new("zones"), Path::new("k"))
+    );
+    let there = parse("", Path::new("demo/signpost.toml")).unwrap();
+    assert_eq!(there.zones, Path::new("demo/zones"));
+}
+
+#[test]
+fn an_error_names_the_place_shows_the_line_and_knows_the_cure() {
+    let cases = [
+        // Unknown keys: the nearest, the right table, the right file.
+        "lisen = [\"192.0.2.1:53\"]\n",
+        "udp-payload = 1232\n",
+        "colour = \"blue\"\n",
+        "[tcp]\nidel = \"10s\"\n",
+        "[tcp]\nidle = \"10s\"\nkeys = \"keys\"\n",
+        "[log]\nlevl = \"info\"\n",
+        "[mial.spf]\n",
+        // Wrong types.
+        "listen = \"0.0.0.0:53\"\n",
+        "listen = [53]\n",
+        "workers = \"four\"\n",
+        "zones = [\"a\", \"b\"]\n",
+        "tcp = 5\n",
+        "[tcp]\nidle = 10\n",
+        "version = true\nworkers = 1.5\n",
+        // Values that cannot be meant.
+        "listen = [\n  \"192.0.2.1:53\",\n  \"2001:db8::1\",\n]\n",
+        "listen = [\"ns1.example.org:53\"]\n",
+        "listen = [\"192.0.2.1:99999\"]\n",
+        "listen = []\n",
+        "listen = [\"192.0.2.1:53\", \"192.0.2.1:53\"]\n",
+        "workers = 0\n",
+        "max_udp_payload = 65535\n",
+        "zones = \"\"\n",
+        "[tcp]\nidle = \"10\"\n",
+        "[log]\nlevel = \"inf\"\n",
+        // No TOML.
+        "listen = [\"192.0.2.1:53\"\nzones = \"z\"\n",
+        "zones = zones\n",
+        "zones\n",
+        "zones = \"a\"\nkeys = \"b\"\nzones = \"c\"\n",
+        "[tcp]\n[tcp]\n",
+        "version = \"no end\n",
+        "\u{0}\u{1}\u{2}\n",
+    ];
+    let shown: String = cases.iter().map(|text| show(&read(text).unwrap_err()) + "\n").collect();
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn an_error_in_a_zone_file_knows_what_belongs_elsewhere() {
+    let cases = ["listen = []\n", "[mial]\n", "colour = \"blue\"\n"];
+    let shown: String = cases
+        .iter()
+        .map(|text| show(&ZoneConfig::parse(text, Path::new("zones/example.org.toml")).unwrap_err()) + "\n")
+        .collect();
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn an_error_in_the_mail_policy_is_told_like_any_other() {
+    let unknown = read("[mail]\nnonsense = 1\n").unwrap_err();
+    assert_eq!(
+        (unknown.fault, unknown.what.as_str()),
+        (Fault::UnknownKey, "there is no key `nonsense` in [mail]")
+    );
+    assert_eq!(unknown.place.unwrap().to_string(), "/etc/signpost/signpost.toml:2:1");
+    let wrong = ZoneConfig::parse("mail = 3\n", Path::new("zones/example.org.toml")).unwrap_err();
+    assert_eq!(
+        wrong.to_string(),
+        "zones/example.org.toml:1:8: `mail` wants a table, not the number 3; write `[mail]` and its keys below it"
+    );
+}
+
+#[test]
+fn a_zone_without_a_file_has_the_defaults() {
+    let config = read("[mail]\n").unwrap();
+    assert_eq!(
+        config.policy_for(&ZoneConfig::default()).unwrap(),
+        MailPolicy::default()
+    );
+}
+
+#[test]
+fn every_row_of_the_table_is_true() {
+    for row in OPTIONS {
+        let (table, _) = row.key.split_once('.').unwrap_or(("", row.key));
+        let header = if table.is_empty() {
+            String::new()
+        } else {
+            format!("[{table}]\n")
+        };
+        let text = format!("{header}{}\n", row.example);
+        assert!(read(&text).is_ok(), "{text}");
+        let (_, key) = row.key.rsplit_once('.').unwrap_or(("", row.key));
+        assert!(row.example.starts_with(&format!("{key} = ")), "{}", row.example);
+        let wrong = read(&format!("{header}{key} = {{}}\n")).unwrap_err();
+        assert_eq!(wrong.fault, Fault::WrongType, "{wrong}");
+        assert!(wrong.what.contains(row.wants), "{wrong}");
+        // A default written in TOML is the one in force without it.
+        if row.default.starts_with(['"', '[']) || row.default.parse::<u32>().is_ok() {
+            let written = read(&format!("{header}{key} = {}\n", row.default)).unwrap();
+            let silent = read("").unwrap();
+            let fields = |config: &Config| {
+                format!(
+                    "{:?}",
+                    Config {
+                        mail: silent.mail.clone(),
+                        ..config.clone()
+                    }
+                )
+            };
+            assert_eq!(fields(&written), fields(&silent), "{}", row.key);
+        }
+    }
+}
+
+#[test]
+fn the_table_lacks_no_option() {
+    for (header, prefix) in [("", ""), ("[tcp]\n", "tcp."), ("[log]\n", "log.")] {
+        let error = read(&format!("{header}qqqqq = 1\n")).unwrap_err();
+        let known: Vec<&str> = error.cure.split('`').skip(1).step_by(2).collect();
+        assert!(!known.is_empty(), "{error}");
+        for key in known.into_iter().filter(|key| !["mail", "tcp", "log"].contains(key)) {
+            assert!(
+                options::row(&format!("{prefix}{key}")).is_some(),
+                "{prefix}{key} is not in the table"
+            );
+        }
+    }
+}
+
+#[test]
+fn tells_which_changes_need_a_restart() {
+    let old = read("").unwrap();
+    assert!(Config::restart_needed(&old, &read("# new\nzones = \"other\"\n").unwrap()).is_empty());
+    let new = read(
+        "listen = [\"192.0.2.1:53\"]\nzones = \"other\"\nkeys = \"other\"\nstate = \"other\"\nworkers = 9\n\
+         version = \"x\"\nidentity = \"x\"\nmax_udp_payload = 512\n\
+         [tcp]\nconnections = 1\nper_client = 1\nidle = \"1s\"\n[log]\nlevel = \"trace\"\n",
+    )
+    .unwrap();
+    let expected: Vec<&str> = OPTIONS
+        .iter()
+        .filter(|row| row.change == Change::Restart)
+        .map(|row| row.key)
+        .collect();
+    assert_eq!(Config::restart_needed(&old, &new), expected);
+}
+
+#[test]
+fn an_error_becomes_a_finding_with_its_code() {
+    let finding = read("workers = 0").unwrap_err().finding();
+    assert_eq!(
+        (finding.code, finding.place.unwrap().line),
+        ("config-bad-value", Some(1))
+    );
+    assert!(!finding.what.is_empty() && !finding.cure.is_empty());
+    let mut codes: Vec<&str> = Fault::ALL.iter().map(|fault| fault.code()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes.len(), Fault::ALL.len());
+}
+
+#[test]
+fn refuses_a_text_far_too_large() {
+    let error = read(&"#\n".repeat(1 << 20)).unwrap_err();
+    assert_eq!(error.fault, Fault::TooLarge);
+}
+
+#[test]
+fn survives_deep_nesting() {
+    let deep = format!("version = {}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(read(&deep).is_err());
+    let tables = format!("[{}]\n", vec!["a"; 50_000].join("."));
+    assert!(read(&tables).is_err());
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused_with_a_place_inside_of_it(text in "\\PC{0,60}|([a-z_.\\[\\]= \"0-9:{}\n]{0,80})") {
+        if let Err(error) = read(&text) {
+            let line = error.place.as_ref().and_then(|place| place.line);
+            prop_assert!(line.is_none_or(|line| line as usize <= text.split('\n').count()), "{error}");
+            prop_assert!(!error.cure.is_empty(), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_slip_in_a_key_is_known_again(at in 0usize..OPTIONS.len(), slip in 0usize..14) {
+        let row = &OPTIONS[at];
+        let (table, key) = row.key.split_once('.').unwrap_or(("", row.key));
+        let mut slipped: Vec<char> = key.chars().collect();
+        let slip = slip % (slipped.len() - 1);
+        slipped.swap(slip, slip + 1);
+        let slipped: String = slipped.into_iter().collect();
+        prop_assume!(slipped != key);
+        let header = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
+        let error = read(&format!("{header}{slipped} = 1\n")).unwrap_err();
+        prop_assert_eq!(error.fault, Fault::UnknownKey);
+        prop_assert!(error.cure.contains(&format!("`{key}`")), "{}", error);
+    }
+}
