@@ -1,14 +1,49 @@
 //! DKIM keys from a key directory, in every layout found in the wild.
 //!
-//! Stub of the interface.
+//! Bytes and paths come in, public keys and findings come out; there is no file system and no clock
+//! here. [`KeyDirectory`] holds the last good reading of every file, so that a file that turns bad
+//! or is being written keeps its key, and its work follows the change, not the total. Private keys
+//! are reduced to their public half while they are read, and every copy made of them is wiped.
+//!
+//! What is published follows the key itself: `k=` and `p=` are its own, `t=`, `s=`, `n=`, `h=` and
+//! unknown tags come from the record beside it, mended where they would break verifiers.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | `layout` | what a path says: role, group, domain and selector |
+//! | `material`, `public` | PEM and DER to the public half (RFC 7468, 8017, 5958, 8410) |
+//! | `text`, [`tags`], `mend` | the record beside a key (RFC 6376 §3.6.1, RFC 8301, RFC 8463) |
+//! | `table` | OpenDKIM's KeyTable and SigningTable |
+//! | `reading` | the content of one file, by what its name promises |
+//! | `links` | which table rows name which file for whom |
+//! | `slot` | one selector of one domain: who wins, what is published |
+//! | `directory` | all of it, incrementally |
+//!
+//! Refused: RSA under 1024 bits (RFC 8301 §3.2), every algorithm but RSA and Ed25519, encrypted keys.
 
-use crate::finding::Finding;
+mod directory;
+mod fault;
+mod layout;
+mod links;
+mod material;
+mod mend;
+mod public;
+mod reading;
+mod slot;
+mod table;
+pub mod tags;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
 use crate::name::{Name, NameError};
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+pub use directory::KeyDirectory;
 
 /// The kind of a public key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// RSA with this many bits in the modulus (RFC 6376, RFC 8301).
     Rsa {
@@ -26,11 +61,12 @@ pub struct DkimKey {
     pub domain: Name,
     /// The selector (`s=`), one label or more, lower case, as text.
     pub selector: String,
-    /// The whole tag list to publish, such as `v=DKIM1; h=sha256; k=rsa; s=email; p=…`.
+    /// The whole tag list to publish, such as `v=DKIM1; h=sha256; k=rsa; s=email; p=…`: `v=` first,
+    /// `p=` last.
     pub record: String,
     /// What kind of key.
     pub algorithm: Algorithm,
-    /// The files it was taken from: the private key, the `.txt`.
+    /// The files it was taken from: the private key (or the table that holds it), then the `.txt`.
     pub sources: Vec<PathBuf>,
 }
 
@@ -39,39 +75,10 @@ impl DkimKey {
     pub fn owner(&self) -> Result<Name, NameError> {
         self.domain.prefixed(&format!("{}._domainkey", self.selector))
     }
-}
 
-/// What is known of a key directory: every file's last good reading, and the keys they make.
-#[derive(Debug, Default)]
-pub struct KeyDirectory {}
-
-impl KeyDirectory {
-    /// An empty directory at `root`; paths handed to [`Self::update`] are below it or wanted by a KeyTable.
-    pub fn new(_root: &Path) -> Self {
-        Self {}
-    }
-
-    /// Takes the new content of one file (`None`: the file is gone).
-    pub fn update(&mut self, _path: &Path, _content: Option<&[u8]>) {}
-
-    /// Resolves what was updated since the last call: which signing domains have other keys now,
-    /// and everything the operator should know about the files that were touched.
-    pub fn resolve(&mut self) -> (BTreeSet<Name>, Vec<Finding>) {
-        (BTreeSet::new(), vec![])
-    }
-
-    /// Files outside of the root that a KeyTable names: they must be read and watched too.
-    pub fn wanted(&self) -> Vec<PathBuf> {
-        vec![]
-    }
-
-    /// The keys of one signing domain, in the order of their selectors.
-    pub fn keys_of(&self, _domain: &Name) -> Vec<&DkimKey> {
-        vec![]
-    }
-
-    /// Every signing domain with at least one key.
-    pub fn domains(&self) -> Vec<&Name> {
-        vec![]
+    /// The value of `p=`: base64 of SubjectPublicKeyInfo for RSA, of the 32 octets for Ed25519.
+    pub fn public_key_tag(&self) -> &str {
+        // `p=` is last, and no value has a semicolon in it.
+        self.record.rsplit_once("; p=").map_or("", |(_, p)| p)
     }
 }
