@@ -1,0 +1,270 @@
+//! The life of one TCP connection.
+//!
+//! Messages come with a two-octet length in front (RFC 1035 §4.2.2) and are answered in order, as many as arrived, and
+//! their answers leave in one write (RFC 7766 §8 asks for at least one message whole). Reading pauses while a client
+//! does not read its answers, so that nobody can make us hold more than one [`Scratch`] of output.
+//!
+//! The large buffers belong to the thread, not to the connection: an idle connection holds none, one with half a
+//! message or unread answers holds just these.
+
+use super::super::counters::TcpCounters;
+use super::super::{Handler, guard};
+use super::table::{Order, Phase, Seat, Table};
+use crate::answer::Transport;
+use socket2::SockRef;
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Octets of the length in front of a message.
+const PREFIX: usize = 2;
+
+/// The longest message with its length.
+const FRAME: usize = PREFIX + 65_535;
+
+/// The buffers of one thread.
+struct Scratch {
+    input: Box<[u8]>,
+    output: Box<[u8]>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        input: vec![0; FRAME].into_boxed_slice(),
+        // Any answer fits while half of it is free.
+        output: vec![0; 2 * FRAME].into_boxed_slice(),
+    });
+}
+
+pub(super) struct Connection<'a, H: Handler> {
+    stream: TcpStream,
+    peer: SocketAddr,
+    handler: &'a H,
+    table: &'a Table,
+    seat: &'a Seat,
+    counters: &'a TcpCounters,
+    /// What arrived and is not answered: the start of a message, or messages that wait for `unsent` to leave.
+    held: Vec<u8>,
+    /// Answers that did not fit into the socket, from `sent` on.
+    unsent: Vec<u8>,
+    sent: usize,
+}
+
+/// How a read went on.
+#[derive(PartialEq)]
+enum Step {
+    /// Octets came in.
+    More,
+    /// The client will send no more.
+    End,
+}
+
+impl<'a, H: Handler> Connection<'a, H> {
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        handler: &'a H,
+        table: &'a Table,
+        seat: &'a Seat,
+        counters: &'a TcpCounters,
+    ) -> Self {
+        Self {
+            stream,
+            peer,
+            handler,
+            table,
+            seat,
+            counters,
+            held: Vec::new(),
+            unsent: Vec::new(),
+            sent: 0,
+        }
+    }
+
+    /// Serves until the client leaves or an order says so.
+    pub(super) async fn serve(mut self) {
+        let seat = self.seat;
+        let order = tokio::select! {
+            biased;
+            // How it ended does not matter: a client that went away is no event.
+            _ = self.converse() => return,
+            order = seat.ordered() => order,
+        };
+        match order {
+            Order::Finish => self.finish().await,
+            Order::Close => {}
+            Order::Reset => {
+                // Or the kernel would go on keeping the answers for a client that does not read.
+                let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            }
+        }
+    }
+
+    /// Reads, answers and writes. All state is in `self`, so it may be dropped at any await.
+    async fn converse(&mut self) -> io::Result<()> {
+        loop {
+            self.flush().await?;
+            if next_message(&self.held).is_some() {
+                SCRATCH.with_borrow_mut(|scratch| self.answer_held(scratch))?;
+            } else if self.step().await? == Step::End {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The last of it: what has arrived is answered, what is answered is sent.
+    async fn finish(&mut self) {
+        while self.flush().await.is_ok() {
+            let going_on = SCRATCH.with_borrow_mut(|scratch| {
+                if next_message(&self.held).is_some() {
+                    return self.answer_held(scratch).is_ok();
+                }
+                let held = self.held.len();
+                match scratch.input.get_mut(held..).map(|room| self.stream.try_read(room)) {
+                    Some(Ok(count)) if count > 0 => self.answer_input(scratch, count).is_ok(),
+                    _ => false,
+                }
+            });
+            if !going_on {
+                return;
+            }
+        }
+    }
+
+    /// Waits for octets and answers what they complete.
+    async fn step(&mut self) -> io::Result<Step> {
+        std::future::poll_fn(|context| SCRATCH.with_borrow_mut(|scratch| self.poll_step(context, scratch))).await
+    }
+
+    fn poll_step(&mut self, context: &mut Context<'_>, scratch: &mut Scratch) -> Poll<io::Result<Step>> {
+        // An incomplete message is shorter than a frame, so there is room.
+        let mut room = ReadBuf::new(scratch.input.get_mut(self.held.len()..).unwrap_or_default());
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut room))?;
+        let count = room.filled().len();
+        if count == 0 {
+            return Poll::Ready(Ok(Step::End));
+        }
+        Poll::Ready(self.answer_input(scratch, count).map(|()| Step::More))
+    }
+
+    /// Answers messages that waited.
+    fn answer_held(&mut self, scratch: &mut Scratch) -> io::Result<()> {
+        self.answer_input(scratch, 0)
+    }
+
+    /// Answers the messages in what is held and the `fresh` octets that were read to the place behind it, and writes
+    /// the answers. Keeps what remains.
+    fn answer_input(&mut self, scratch: &mut Scratch, fresh: usize) -> io::Result<()> {
+        let Scratch { input, output } = scratch;
+        let held = self.held.len();
+        let input = input.get_mut(..held + fresh).unwrap_or_default();
+        if let Some(start) = input.get_mut(..held) {
+            start.copy_from_slice(&self.held);
+        }
+        let mut rest = &*input;
+        let mut used = 0;
+        let (mut queries, mut answers) = (0, 0);
+        let view = self.handler.view();
+        while let Some(message) = next_message(rest) {
+            if output.len() - used < FRAME {
+                self.write(&output[..used])?;
+                used = 0;
+                if !self.unsent.is_empty() {
+                    break;
+                }
+            }
+            rest = &rest[PREFIX + message.len()..];
+            queries += 1;
+            let (prefix, room) = output[used..used + FRAME].split_at_mut(PREFIX);
+            let peer = || Some(self.peer);
+            if let Some(length) = guard::answer(self.handler, &view, Transport::Tcp, message, room, peer) {
+                prefix.copy_from_slice(&(length as u16).to_be_bytes());
+                used += PREFIX + length;
+                answers += 1;
+            }
+        }
+        drop(view);
+        if queries > 0 {
+            self.counters.queries.fetch_add(queries, Relaxed);
+            self.counters.answers.fetch_add(answers, Relaxed);
+        }
+        self.write(&output[..used])?;
+        self.note(rest, held, queries > 0);
+        self.held.clear();
+        self.held.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// Tells the table what the connection waits for now.
+    fn note(&self, rest: &[u8], held_before: usize, progress: bool) {
+        if !self.unsent.is_empty() {
+            self.table.note(self.seat, Phase::Writing);
+        } else if rest.is_empty() {
+            self.table.note(self.seat, Phase::Idle);
+        } else if progress || held_before == 0 {
+            // Its first octet has just come; further octets do not move the deadline.
+            self.table.note(self.seat, Phase::Reading);
+        }
+    }
+
+    /// Writes what the socket takes and keeps the rest as unsent.
+    fn write(&mut self, answers: &[u8]) -> io::Result<()> {
+        let mut answers = answers;
+        // What waits already goes first.
+        while self.unsent.is_empty() && !answers.is_empty() {
+            match self.stream.try_write(answers) {
+                Ok(count) => answers = answers.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.unsent.extend_from_slice(answers);
+        Ok(())
+    }
+
+    /// Waits until all unsent answers are with the kernel.
+    async fn flush(&mut self) -> io::Result<()> {
+        if self.unsent.is_empty() {
+            return Ok(());
+        }
+        while let Some(rest) = self.unsent.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match self.stream.try_write(rest) {
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.stream.writable().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        // Give the memory back: most clients read.
+        self.unsent = Vec::new();
+        self.sent = 0;
+        self.note(&self.held, 0, true);
+        Ok(())
+    }
+}
+
+/// The first whole message, without its length.
+fn next_message(input: &[u8]) -> Option<&[u8]> {
+    let (prefix, rest) = input.split_first_chunk::<PREFIX>()?;
+    rest.get(..usize::from(u16::from_be_bytes(*prefix)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_whole_messages_only() {
+        assert_eq!(next_message(b""), None);
+        assert_eq!(next_message(b"\0"), None);
+        assert_eq!(next_message(b"\0\x02a"), None);
+        assert_eq!(next_message(b"\0\x02ab"), Some(&b"ab"[..]));
+        assert_eq!(next_message(b"\0\x01ab"), Some(&b"a"[..]));
+        assert_eq!(next_message(b"\0\0\0"), Some(&b""[..]));
+    }
+}

@@ -1,0 +1,176 @@
+//! Plain TCP (RFC 7766, RFC 1035 §4.2.2) on a small tokio runtime of its own.
+//!
+//! One multi-threaded runtime rather than one current-thread runtime per core: a listener cannot be shared out fairly
+//! by SO_REUSEPORT (connections stay where they were accepted, and one slow core starves its own), while tasks move.
+//! Per query the runtime costs little, because [`connection`] answers all that one read brought in one go, outside of
+//! any await. The program's other tasks run elsewhere and cannot delay answers.
+//!
+//! - [`table`] knows every connection and decides about limits: who gets in, who has to go.
+//! - [`connection`] is the life of one.
+//! - Here: accepting, and a sweep that enforces all deadlines at once, so that no query pays for a timer.
+//!
+//! Running out of file descriptors is an everyday attack: then a few of the longest idle connections go, accepting
+//! pauses for a moment, and the log says so once a minute.
+
+mod connection;
+mod table;
+
+use self::connection::Connection;
+use self::table::Table;
+use super::counters::Counters;
+use super::throttle::Throttle;
+use super::{Handler, Limits};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
+
+/// What all connections share.
+struct Shared<H> {
+    handler: Arc<H>,
+    table: Table,
+    counters: Arc<Counters>,
+}
+
+/// The TCP side while it serves.
+pub(super) struct TcpSide {
+    runtime: Option<Runtime>,
+    acceptors: Vec<JoinHandle<()>>,
+    table: Arc<dyn Close>,
+}
+
+/// What [`TcpSide`] needs of [`Shared`], without its type parameter.
+trait Close: Send + Sync {
+    fn finish_all(&self, patience: Duration);
+}
+
+impl<H: Handler> Close for Shared<H> {
+    fn finish_all(&self, patience: Duration) {
+        self.table.finish_all(patience);
+    }
+}
+
+impl TcpSide {
+    /// Starts to accept.
+    pub(super) fn start<H: Handler>(
+        listeners: Vec<TcpListener>,
+        limits: Limits,
+        threads: usize,
+        handler: Arc<H>,
+        counters: Arc<Counters>,
+    ) -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads.max(1))
+            .thread_name("tcp")
+            .enable_all()
+            .build()?;
+        let shared = Arc::new(Shared {
+            handler,
+            table: Table::new(limits),
+            counters,
+        });
+        let inside = runtime.enter();
+        let mut acceptors = Vec::with_capacity(listeners.len());
+        for listener in listeners {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            acceptors.push(runtime.spawn(accept(listener, shared.clone())));
+        }
+        runtime.spawn(sweep(shared.clone()));
+        drop(inside);
+        Ok(Self {
+            runtime: Some(runtime),
+            acceptors,
+            table: shared,
+        })
+    }
+
+    /// The runtime, as long as it serves.
+    pub(super) fn handle(&self) -> Option<Handle> {
+        self.runtime.as_ref().map(|runtime| runtime.handle().clone())
+    }
+
+    /// Accepts no more, lets connections send the answers to what has arrived, at most for `patience`, and closes
+    /// everything. Blocks; further calls do nothing.
+    pub(super) fn stop(&mut self, patience: Duration) {
+        let Some(runtime) = self.runtime.take() else { return };
+        for acceptor in self.acceptors.drain(..) {
+            acceptor.abort();
+        }
+        self.table.finish_all(patience);
+        // A runtime may not be dropped on a thread of another runtime, and the caller may be on one.
+        let closing = std::thread::spawn(move || runtime.shutdown_timeout(CLOSING));
+        let _ = closing.join();
+    }
+}
+
+/// How long closing the runtime may take when all of its tasks are at an await.
+const CLOSING: Duration = Duration::from_millis(500);
+
+async fn accept<H: Handler>(listener: tokio::net::TcpListener, shared: Arc<Shared<H>>) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                recover(&error, &shared).await;
+                continue;
+            }
+        };
+        tokio::spawn(welcome(stream, peer, shared.clone()));
+    }
+}
+
+/// Gives a connection its seat and serves it.
+async fn welcome<H: Handler>(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared<H>>) {
+    let Shared {
+        handler,
+        table,
+        counters,
+    } = &*shared;
+    let counters = &counters.tcp;
+    counters.accepted.fetch_add(1, Relaxed);
+    let Some(admitted) = table.admit(peer.ip()) else {
+        counters.refused.fetch_add(1, Relaxed);
+        return;
+    };
+    counters.evicted.fetch_add(admitted.evicted, Relaxed);
+    Connection::new(stream, peer, &**handler, table, &admitted.seat, counters)
+        .serve()
+        .await;
+}
+
+/// After a failed accept. Errors of a single connection (accept(2): it broke off, a network error) are passed over.
+async fn recover<H: Handler>(error: &io::Error, shared: &Shared<H>) {
+    static THROTTLE: Throttle = Throttle::new(Duration::from_secs(60));
+    if !matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    ) {
+        return;
+    }
+    let evicted = shared.table.evict(RELIEF);
+    shared.counters.tcp.evicted.fetch_add(evicted, Relaxed);
+    if let Some(untold) = THROTTLE.admit(Instant::now()) {
+        tracing::error!(
+            untold,
+            "cannot accept TCP connections: {error}; closing the longest idle ones; raise LimitNOFILE= or lower the number of connections"
+        );
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+/// Connections closed at once when files run out.
+const RELIEF: usize = 16;
+
+/// Closes what is past its deadline, until the runtime ends. Sleeps while there is no connection.
+async fn sweep<H: Handler>(shared: Arc<Shared<H>>) {
+    loop {
+        shared.table.populated().await;
+        tokio::time::sleep(shared.table.sweep_period()).await;
+        let closed = shared.table.sweep();
+        shared.counters.tcp.timed_out.fetch_add(closed, Relaxed);
+    }
+}

@@ -1,0 +1,148 @@
+//! UDP over real sockets.
+
+use crate::support::*;
+use signpost::server::{Limits, Listen, Server};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::net::SocketAddr;
+
+#[test]
+fn answers_every_query_of_many_clients() {
+    let server = start(&["127.0.0.1:0"], Limits::default());
+    let address = server.addresses()[0];
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let client = udp_client(address);
+                for round in 0..20 {
+                    let ids = round * 100..(round + 1) * 100;
+                    ids.clone().for_each(|id| drop(client.send(&query(id, "x")).unwrap()));
+                    let mut got: Vec<Vec<u8>> = ids
+                        .clone()
+                        .map(|_| {
+                            let mut buffer = [0; 512];
+                            let length = client.recv(&mut buffer).expect("an answer");
+                            buffer[..length].to_vec()
+                        })
+                        .collect();
+                    got.sort();
+                    assert_eq!(got, ids.map(|id| echoed(id, "x")).collect::<Vec<_>>());
+                }
+            });
+        }
+    });
+    let totals = until(&server, |totals| totals.udp_answers == 8000);
+    assert_eq!(
+        (totals.udp_queries, totals.udp_dropped, totals.udp_truncated),
+        (8000, 0, 0)
+    );
+}
+
+#[test]
+fn answers_from_the_address_that_was_asked() {
+    let server = start(&["0.0.0.0:0", "[::]:0"], Limits::default());
+    let [v4, v6] = *server.addresses() else {
+        panic!("two addresses: {:?}", server.addresses())
+    };
+    for (ip, port) in [
+        ("127.0.0.1", v4.port()),
+        ("127.0.0.2", v4.port()),
+        ("127.1.2.3", v4.port()),
+        ("::1", v6.port()),
+    ] {
+        let client = udp_client(SocketAddr::new(ip.parse().unwrap(), port));
+        let answer = ask_udp(&client, &query(1, ip)).unwrap_or_else(|error| panic!("{ip}: {error}"));
+        assert_eq!(answer, echoed(1, ip));
+    }
+}
+
+#[test]
+fn serves_udp_and_tcp_on_the_same_chosen_port() {
+    let server = start(&["127.0.0.1:0", "[::1]:0"], Limits::default());
+    assert_eq!(server.addresses().len(), 2);
+    for &address in server.addresses() {
+        assert_ne!(address.port(), 0);
+        assert_eq!(ask_udp(&udp_client(address), &query(1, "u")).unwrap(), echoed(1, "u"));
+        assert_eq!(
+            ask_tcp(&mut tcp_client(address), &query(2, "t")).unwrap(),
+            echoed(2, "t")
+        );
+    }
+}
+
+#[test]
+fn a_panic_costs_one_query_a_servfail_and_nothing_else() {
+    let server = start(&["127.0.0.1:0"], Limits::default());
+    let address = server.addresses()[0];
+    let udp = udp_client(address);
+    let mut tcp = tcp_client(address);
+    let servfail = [0, 9, 0x81, 2, 0, 0, 0, 0, 0, 0, 0, 0];
+    for _ in 0..50 {
+        assert_eq!(ask_udp(&udp, &query(9, "panic")).unwrap(), servfail);
+        assert_eq!(ask_tcp(&mut tcp, &query(9, "panic")).unwrap(), servfail);
+    }
+    assert_eq!(ask_udp(&udp, &query(1, "x")).unwrap(), echoed(1, "x"));
+    assert_eq!(ask_tcp(&mut tcp, &query(1, "x")).unwrap(), echoed(1, "x"));
+}
+
+#[test]
+fn a_query_nobody_answers_does_not_hold_up_the_next() {
+    let server = start(&["127.0.0.1:0"], Limits::default());
+    let client = udp_client(server.addresses()[0]);
+    client.send(&query(1, "silence")).unwrap();
+    client.send(&[0; 1473]).unwrap();
+    assert_eq!(ask_udp(&client, &query(2, "x")).unwrap(), echoed(2, "x"));
+    let totals = until(&server, |totals| totals.udp_queries == 3);
+    assert_eq!((totals.udp_answers, totals.udp_dropped), (1, 1));
+}
+
+#[test]
+fn never_answers_to_port_0() {
+    let server = start(&["127.0.0.1:0", "0.0.0.0:0"], Limits::default());
+    let Ok(raw) = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP)) else {
+        eprintln!("skipped: only root may send from port 0");
+        return;
+    };
+    for (sent, address) in (1..).zip(server.addresses()) {
+        let payload = query(1, "x");
+        // Source port, destination port, length, no checksum (RFC 768).
+        let ports = [0, address.port(), 8 + payload.len() as u16, 0];
+        let datagram = [ports.map(u16::to_be_bytes).concat(), payload].concat();
+        raw.send_to(&datagram, &SocketAddr::from(([127, 0, 0, 1], address.port())).into())
+            .unwrap();
+        let totals = until(&server, |totals| totals.udp_dropped == sent);
+        assert_eq!((totals.udp_queries, totals.udp_answers), (sent, 0));
+    }
+}
+
+#[test]
+fn liveness_says_yes_when_idle_and_when_busy() {
+    let server = start(&["127.0.0.1:0"], Limits::default());
+    let mut liveness = server.liveness();
+    let client = udp_client(server.addresses()[0]);
+    // A worker that has not come to its first wait yet looks dead only until it has.
+    ask_udp(&client, &query(0, "x")).unwrap();
+    let mut yes = 0;
+    for id in 0..50 {
+        ask_udp(&client, &query(id, "x")).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        yes += usize::from(liveness.alive());
+    }
+    assert!(yes >= 48, "{yes} of 50");
+}
+
+#[test]
+fn stops_at_once_and_gives_the_port_back() {
+    for _ in 0..3 {
+        let server = start(&["127.0.0.1:0", "[::]:0"], Limits::default());
+        let addresses = server.addresses().to_vec();
+        assert!(ask_udp(&udp_client(addresses[0]), &query(1, "x")).is_ok());
+        let start = std::time::Instant::now();
+        server.stop();
+        assert!(
+            start.elapsed() < std::time::Duration::from_millis(900),
+            "{:?}",
+            start.elapsed()
+        );
+        Server::bind(&Listen::on(addresses)).expect("the port is free again");
+    }
+}
