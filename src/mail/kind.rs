@@ -74,6 +74,16 @@ impl Wanted {
         }
     }
 
+    /// The record with this TTL.
+    pub fn record(&self, ttl: u32) -> Record {
+        Record {
+            owner: self.owner.clone(),
+            rtype: self.rtype,
+            ttl,
+            rdata: self.rdata.clone(),
+        }
+    }
+
     /// The same, giving way to the zone file's own.
     #[must_use]
     pub fn yielding(mut self) -> Self {

@@ -113,12 +113,7 @@ fn apex_spf(wanted: &[Wanted], zone: &ZoneView<'_>) -> Option<String> {
     let of_policy = wanted
         .iter()
         .find(|w| w.kind == Kind::Spf && w.owner == *zone.apex())
-        .map(|w| crate::record::Record {
-            owner: w.owner.clone(),
-            rtype: w.rtype,
-            ttl: 0,
-            rdata: w.rdata.clone(),
-        });
+        .map(|w| w.record(0));
     let record = of_policy.or_else(|| zone.at(zone.apex()).find(|r| Kind::Spf.matches(r)).cloned())?;
     String::from_utf8(record.joined_text()).ok()
 }
