@@ -3,7 +3,7 @@
 //! Invariant: the slots `0..file.len()` hold what became of the file's record at that position
 //! (kept, replaced in place, or gone), so the order of the file survives; additions follow.
 
-use super::{Composed, Composition, DEFAULT_TTL, Sources};
+use super::{Composed, DEFAULT_TTL, Sources};
 use crate::finding::{Finding, Place};
 use crate::mail::{Kind, Wanted, ZoneView, dkim_public_key};
 use crate::name::Name;
@@ -11,11 +11,11 @@ use crate::record::{Record, RecordType};
 use std::collections::{HashMap, HashSet};
 
 /// The records so far and what is to be told of them.
-pub(super) struct Draft<'a> {
+pub(super) struct Draft<'s, 'a> {
     /// What everything is made from.
-    pub(super) sources: &'a Sources<'a>,
+    pub(super) sources: &'s Sources<'a>,
     /// The zone file's own records.
-    pub(super) view: &'a ZoneView<'a>,
+    pub(super) view: &'s ZoneView<'a>,
     slots: Vec<Option<Record>>,
     added_at: HashMap<Name, Vec<usize>>,
     done: HashSet<(Name, Kind)>,
@@ -25,9 +25,16 @@ pub(super) struct Draft<'a> {
     findings: Vec<Finding>,
 }
 
-impl<'a> Draft<'a> {
-    /// The file's records and nothing else.
-    pub(super) fn new(sources: &'a Sources<'a>, view: &'a ZoneView<'a>) -> Self {
+impl<'s, 'a> Draft<'s, 'a> {
+    /// The file's records, of which the last `copies` are made from its wildcards.
+    pub(super) fn new(sources: &'s Sources<'a>, view: &'s ZoneView<'a>, copies: usize) -> Self {
+        let (_, copied) = sources.records.split_at(sources.records.len() - copies);
+        let composed = copied.iter().map(|record| Composed {
+            what: "wildcard copy",
+            owner: record.owner.clone(),
+            rtype: record.rtype,
+            from: "the wildcard that a key below this name would silence".to_owned(),
+        });
         Self {
             sources,
             view,
@@ -35,7 +42,7 @@ impl<'a> Draft<'a> {
             added_at: HashMap::new(),
             done: HashSet::new(),
             ours: HashSet::new(),
-            composed: vec![],
+            composed: composed.collect(),
             findings: vec![],
         }
     }
@@ -47,21 +54,20 @@ impl<'a> Draft<'a> {
             return;
         }
         if let Some(finding) = self.obstacle(wanted) {
-            self.advise_on_policy([finding]);
+            // What only fills a gap has none to fill here.
+            self.advise_on_policy((!wanted.yields).then_some(finding));
             return;
         }
-        let same: Vec<usize> = self.at(&wanted.owner).filter(|&(at, record)| {
-            wanted.kind.matches(record) && (at < self.sources.records.len() || wanted.kind.is_single())
-        }).map(|(at, _)| at).collect();
+        let file_len = self.sources.records.len();
+        let same: Vec<usize> = self
+            .at(&wanted.owner)
+            .filter(|&(at, record)| wanted.kind.matches(record) && (wanted.kind.is_single() || at < file_len))
+            .map(|(at, _)| at)
+            .collect();
         if wanted.yields && !same.is_empty() {
             return;
         }
-        let record = Record {
-            owner: wanted.owner.clone(),
-            rtype: wanted.rtype,
-            ttl: self.ttl_for(wanted, &same),
-            rdata: wanted.rdata.clone(),
-        };
+        let record = wanted.record(self.ttl_for(wanted, &same));
         self.tell_of_replaced(wanted, &same);
         self.replace(&same, record, wanted.kind.what(), &wanted.from);
     }
@@ -114,7 +120,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The records at `owner` as they are now, with their positions.
-    pub(super) fn at<'s>(&'s self, owner: &Name) -> impl Iterator<Item = (usize, &'s Record)> + use<'s, 'a> {
+    pub(super) fn at<'d>(&'d self, owner: &Name) -> impl Iterator<Item = (usize, &'d Record)> + use<'d, 's, 'a> {
         let added = self.added_at.get(owner).map_or(&[][..], Vec::as_slice);
         // A replaced record keeps its owner, so the file's index still holds.
         let positions = self.view.positions(owner).iter().chain(added);
@@ -128,7 +134,10 @@ impl<'a> Draft<'a> {
 
     /// All records as they are now, with their positions.
     pub(super) fn all(&self) -> impl Iterator<Item = (usize, &Record)> {
-        self.slots.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.as_ref()?)))
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(at, slot)| Some((at, slot.as_ref()?)))
     }
 
     /// Did policy or a key write the record at `at`?
@@ -152,17 +161,20 @@ impl<'a> Draft<'a> {
             .extend(findings.into_iter().map(|finding| at_place(finding, place.cloned())));
     }
 
-    /// The finished composition.
-    pub(super) fn finish(self, empty_names: Vec<Name>) -> Composition {
-        let mut findings = self.findings;
+    /// The finished records, and which position each of them had until now.
+    pub(super) fn take_records(&mut self) -> (Vec<Record>, Vec<usize>) {
+        let slots = std::mem::take(&mut self.slots).into_iter().enumerate();
+        slots.filter_map(|(at, slot)| Some((slot?, at))).unzip()
+    }
+
+    /// What was composed, and the findings, each once.
+    pub(super) fn into_report(self) -> (Vec<Composed>, Vec<Finding>) {
         let mut seen = HashSet::new();
-        findings.retain(|finding| seen.insert(finding.clone()));
-        Composition {
-            records: self.slots.into_iter().flatten().collect(),
-            empty_names,
-            composed: self.composed,
-            findings,
-        }
+        let findings = self.findings.into_iter();
+        (
+            self.composed,
+            findings.filter(|finding| seen.insert(finding.clone())).collect(),
+        )
     }
 
     fn place(&self, at: usize) -> Option<Place> {
@@ -195,13 +207,18 @@ impl<'a> Draft<'a> {
                 "publish it below the target of the DNAME",
             ));
         }
-        let mut there = self.at(owner).map(|(_, record)| record.rtype);
-        let in_the_way = match wanted.rtype {
-            RecordType::CNAME => there.find(|_| !wanted.yields || !self.is_in_file(owner)),
-            _ => there.find(|&rtype| rtype == RecordType::CNAME),
-        }?;
-        // What only fills gaps has no gap to fill beside a CNAME.
-        (!wanted.yields || in_the_way != RecordType::CNAME).then(|| {
+        let is_host = !owner.labels().any(|label| label.starts_with(b"_"));
+        if let Some(wildcard) = self.view.wildcard_for(owner).filter(|_| is_host && !wanted.yields) {
+            return Some(Finding::warning(
+                "compose-hides-wildcard",
+                format!(
+                    "the {what} record of {owner} ({from}) is not published: {wildcard} would no longer answer for that host"
+                ),
+                format!("write the records of {owner} into the zone file"),
+            ));
+        }
+        let has_cname = self.at(owner).any(|(_, record)| record.rtype == RecordType::CNAME);
+        (has_cname && wanted.rtype != RecordType::CNAME).then(|| {
             Finding::warning(
                 "compose-beside-cname",
                 format!("the {what} record of {owner} ({from}) is not published: a CNAME allows nothing beside it (RFC 1034 §3.6.2)"),
@@ -210,17 +227,16 @@ impl<'a> Draft<'a> {
         })
     }
 
-    fn is_in_file(&self, owner: &Name) -> bool {
-        !self.view.positions(owner).is_empty()
-    }
-
     /// One RRset has one TTL (RFC 2181 §5.2): foreign records of it come first.
     fn ttl_for(&self, wanted: &Wanted, same: &[usize]) -> u32 {
         let of_rrset = self
             .at(&wanted.owner)
             .find(|(at, record)| record.rtype == wanted.rtype && !same.contains(at))
             .map(|(_, record)| record.ttl);
-        let of_replaced = same.first().and_then(|&at| self.slots[at].as_ref()).map(|record| record.ttl);
+        let of_replaced = same
+            .first()
+            .and_then(|&at| self.slots[at].as_ref())
+            .map(|record| record.ttl);
         of_rrset.or(wanted.ttl).or(of_replaced).unwrap_or(DEFAULT_TTL)
     }
 
@@ -250,7 +266,9 @@ impl<'a> Draft<'a> {
                 Kind::DkimKey if ours.is_some() && dkim_public_key(&record.joined_text()) == ours => continue,
                 Kind::DkimKey => Finding::warning(
                     "dkim-static-shadowed",
-                    format!("the TXT record of {owner} is not served: the key directory has another key for this selector ({from})"),
+                    format!(
+                        "the TXT record of {owner} is not served: the key directory has another key for this selector ({from})"
+                    ),
                     "take the record out of the zone file, or give the key in the directory a new selector",
                 ),
                 _ => Finding::note(

@@ -7,24 +7,18 @@ use super::draft::Draft;
 use crate::finding::Finding;
 use crate::mail::{Kind, ZoneView, dkim, dmarc, is_spf, spf};
 use crate::name::Name;
-use crate::record::{Record, RecordType};
+use crate::record::RecordType;
 
-/// Judges every mail record of `draft`.
-pub(super) fn judge(draft: &mut Draft<'_>) {
-    let mail: Vec<(usize, Record, Option<Kind>)> = draft
-        .all()
-        .filter(|(_, record)| record.rtype == RecordType::TXT)
-        .map(|(at, record)| (at, record.clone(), Kind::of(record)))
-        .collect();
-    if mail.is_empty() {
-        return;
-    }
-    let records: Vec<Record> = draft.all().map(|(_, record)| record.clone()).collect();
-    let zone = ZoneView::new(draft.sources.apex, &records);
-    for (at, record, kind) in mail {
+/// Judges every mail record of the `finished` zone; `positions` are those that `draft` knows the
+/// records by.
+pub(super) fn judge(draft: &mut Draft<'_, '_>, finished: &ZoneView<'_>, positions: &[usize]) {
+    for (record, &at) in finished.records().iter().zip(positions) {
+        if record.rtype != RecordType::TXT {
+            continue;
+        }
         let text = record.joined_text();
-        let findings = match kind {
-            Some(Kind::Spf) => spf::lint::lint(&zone, &record),
+        let findings = match Kind::of(record) {
+            Some(Kind::Spf) => spf::lint::lint(finished, record),
             Some(Kind::Dmarc) => judge_dmarc(draft, &record.owner, &String::from_utf8_lossy(&text)),
             Some(Kind::DkimKey) if !draft.is_ours(at) => dkim::lint(&record.owner, &text),
             None => leading_blank(&record.owner, &text).into_iter().collect(),
@@ -48,14 +42,17 @@ fn leading_blank(owner: &Name, text: &[u8]) -> Option<Finding> {
     })
 }
 
-fn judge_dmarc(draft: &Draft<'_>, owner: &Name, text: &str) -> Vec<Finding> {
+fn judge_dmarc(draft: &Draft<'_, '_>, owner: &Name, text: &str) -> Vec<Finding> {
     // The bare version at _report._dmarc is a whole record there (RFC 9990).
     let is_authorization = owner.labels().any(|label| label.eq_ignore_ascii_case(b"_report"));
     if is_authorization {
         return vec![];
     }
     let mut findings = dmarc::lint(owner, text);
-    let Some(domain) = owner.parent().filter(|_| owner.labels().next().is_some_and(|l| l.eq_ignore_ascii_case(b"_dmarc"))) else {
+    let Some(domain) = owner
+        .parent()
+        .filter(|_| owner.labels().next().is_some_and(|l| l.eq_ignore_ascii_case(b"_dmarc")))
+    else {
         findings.push(Finding::warning(
             "dmarc-misplaced",
             format!("the DMARC record of {owner} is not at a `_dmarc` name, where alone it is looked for"),
@@ -77,7 +74,7 @@ fn judge_dmarc(draft: &Draft<'_>, owner: &Name, text: &str) -> Vec<Finding> {
     findings
 }
 
-fn is_hosted(draft: &Draft<'_>, name: &Name) -> bool {
+fn is_hosted(draft: &Draft<'_, '_>, name: &Name) -> bool {
     let mut name = Some(name.clone());
     while let Some(current) = name {
         if draft.sources.hosted.contains(&current) {

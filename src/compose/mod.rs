@@ -148,24 +148,46 @@ pub struct Composition {
 
 /// Composes one zone. Pure: the same sources give the same composition.
 pub fn compose(sources: &Sources<'_>) -> Composition {
-    let view = ZoneView::new(sources.apex, sources.records);
-    let mut draft = draft::Draft::new(sources, &view);
-    let (asked, advice) = mail::wanted(sources.policy, &view);
-    draft.advise_on_policy(advice);
-    let has_mail = !sources.keys.is_empty() || !asked.is_empty() || !sources.reports.is_empty();
-    for key in sources.keys {
-        draft.put(&key.wanted(sources.policy));
+    let of_file = ZoneView::new(sources.apex, sources.records);
+    let copies = wildcard::copies(sources, &of_file);
+    if copies.is_empty() {
+        return compose_over(sources, &of_file, 0);
     }
-    for wanted in asked.iter().chain(&report_authorizations(sources, &view)) {
+    let records = [sources.records, &copies].concat();
+    let sources = Sources {
+        records: &records,
+        ..*sources
+    };
+    let view = ZoneView::new(sources.apex, &records);
+    compose_over(&sources, &view, copies.len())
+}
+
+/// Composes over the records of `view`, of which the last `copies` are not the file's.
+fn compose_over<'a>(sources: &Sources<'a>, view: &ZoneView<'a>, copies: usize) -> Composition {
+    let mut draft = draft::Draft::new(sources, view, copies);
+    let (asked, advice) = mail::wanted(sources.policy, view);
+    draft.advise_on_policy(advice);
+    let keys: Vec<_> = sources.keys.iter().map(|key| key.wanted(sources.policy)).collect();
+    let reports = report_authorizations(sources, view);
+    for wanted in keys.iter().chain(&asked).chain(&reports) {
         draft.put(wanted);
     }
     unique::mend(&mut draft);
+    let (records, positions) = draft.take_records();
+    let finished = ZoneView::new(sources.apex, &records);
+    let has_mail = !(keys.is_empty() && asked.is_empty() && reports.is_empty());
     let empty_names = match has_mail {
-        true => wildcard::guard(&mut draft),
+        true => wildcard::guard(&mut draft, &finished),
         false => vec![],
     };
-    lint::judge(&mut draft);
-    draft.finish(empty_names)
+    lint::judge(&mut draft, &finished, &positions);
+    let (composed, findings) = draft.into_report();
+    Composition {
+        records,
+        empty_names,
+        composed,
+        findings,
+    }
 }
 
 impl ZoneKey {
@@ -176,6 +198,18 @@ impl ZoneKey {
             KeyStage::Revoked => format!("{}, revoked", self.source),
         };
         Wanted::txt(Kind::DkimKey, self.owner.clone(), &self.record, policy.dkim.ttl, from)
+    }
+
+    /// The signing domain: what is behind `selector._domainkey`.
+    fn domain(&self) -> Option<Name> {
+        let mut name = self.owner.clone();
+        loop {
+            let is_domainkey = name.labels().next()?.eq_ignore_ascii_case(b"_domainkey");
+            name = name.parent()?;
+            if is_domainkey {
+                return Some(name);
+            }
+        }
     }
 }
 

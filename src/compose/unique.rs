@@ -16,7 +16,7 @@ use crate::record::{Record, RecordType};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Mends `draft` so that the rules above hold.
-pub(super) fn mend(draft: &mut Draft<'_>) {
+pub(super) fn mend(draft: &mut Draft<'_, '_>) {
     let judged: Vec<(usize, Name, RecordType, Kind)> = draft
         .all()
         .filter_map(|(at, record)| Some((at, record.owner.clone(), record.rtype, Kind::of(record)?)))
@@ -32,7 +32,7 @@ pub(super) fn mend(draft: &mut Draft<'_>) {
     }
 }
 
-fn drop_seconds(draft: &mut Draft<'_>, judged: &[(usize, Name, RecordType, Kind)]) {
+fn drop_seconds(draft: &mut Draft<'_, '_>, judged: &[(usize, Name, RecordType, Kind)]) {
     let mut first: HashMap<(&Name, RecordType, Kind), usize> = HashMap::new();
     let mut seconds: BTreeMap<usize, (usize, Kind)> = BTreeMap::new();
     for (at, owner, rtype, kind) in judged {
@@ -53,7 +53,10 @@ fn drop_seconds(draft: &mut Draft<'_>, judged: &[(usize, Name, RecordType, Kind)
         let what = kind.what();
         let finding = Finding::warning(
             "record-twice",
-            format!("{} has a second {what} record, which is left out: receivers that find two take neither", record.owner),
+            format!(
+                "{} has a second {what} record, which is left out: receivers that find two take neither",
+                record.owner
+            ),
             "merge the two into one in the zone file",
         );
         draft.advise(at, finding);
@@ -61,9 +64,9 @@ fn drop_seconds(draft: &mut Draft<'_>, judged: &[(usize, Name, RecordType, Kind)
     }
 }
 
-fn pair_type99(draft: &mut Draft<'_>, owner: &Name) {
+fn pair_type99(draft: &mut Draft<'_, '_>, owner: &Name) {
     let is = |rtype: RecordType| move |record: &Record| record.rtype == rtype && Kind::of(record) == Some(Kind::Spf);
-    let find = |draft: &Draft<'_>, wanted: &dyn Fn(&Record) -> bool| {
+    let find = |draft: &Draft<'_, '_>, wanted: &dyn Fn(&Record) -> bool| {
         draft
             .at(owner)
             .find(|(_, record)| wanted(record))
@@ -82,18 +85,23 @@ fn pair_type99(draft: &mut Draft<'_>, owner: &Name) {
     };
     match (asked, old) {
         (Some(false), Some((at, _))) => {
-            let note = Finding::note("spf-type99-off", format!("the type 99 record of {owner} is not served: type99 = false"));
+            let note = Finding::note(
+                "spf-type99-off",
+                format!("the type 99 record of {owner} is not served: type99 = false"),
+            );
             draft.advise(at, note);
             draft.remove(at, "SPF", "policy [mail.spf] type99 = false");
         }
         (Some(true), None) => {
             draft.replace(&[], twin(&txt.1), "SPF", "policy [mail.spf] type99, the TXT beside it");
         }
-        (_, Some((at, old))) if old.rdata != txt.1.rdata || old.ttl != txt.1.ttl => {
-            if old.rdata != txt.1.rdata && !draft.is_ours(txt.0) {
+        (_, Some((at, old))) if old.rdata != txt.1.rdata || (draft.is_ours(txt.0) && old.ttl != txt.1.ttl) => {
+            if !draft.is_ours(txt.0) {
                 let finding = Finding::warning(
                     "spf-type99-differs",
-                    format!("the type 99 record of {owner} differs from its TXT record and is served as the TXT: verifiers that read it first would fail mail"),
+                    format!(
+                        "the type 99 record of {owner} differs from its TXT record and is served as the TXT: verifiers that read it first would fail mail"
+                    ),
                     "make the two equal in the zone file, or set `type99` in [mail.spf]",
                 );
                 draft.advise(at, finding);
@@ -105,10 +113,13 @@ fn pair_type99(draft: &mut Draft<'_>, owner: &Name) {
 }
 
 /// The TXT that a lone type 99 record stands for.
-fn add_txt(draft: &mut Draft<'_>, at: usize, old: &Record) -> Option<(usize, Record)> {
+fn add_txt(draft: &mut Draft<'_, '_>, at: usize, old: &Record) -> Option<(usize, Record)> {
     let finding = Finding::warning(
         "spf-type99-alone",
-        format!("{} has SPF as type 99 only, which receivers have not read since 2014 (RFC 7208 §3.1); a TXT record of the same text is served beside it", old.owner),
+        format!(
+            "{} has SPF as type 99 only, which receivers have not read since 2014 (RFC 7208 §3.1); a TXT record of the same text is served beside it",
+            old.owner
+        ),
         "write the TXT record into the zone file, or configure [mail.spf]",
     );
     draft.advise(at, finding);
@@ -119,7 +130,10 @@ fn add_txt(draft: &mut Draft<'_>, at: usize, old: &Record) -> Option<(usize, Rec
         ..old.clone()
     };
     draft.replace(&[], txt.clone(), "SPF", "the type 99 record beside it");
-    draft.at(&old.owner).find(|(_, record)| **record == txt).map(|(at, _)| (at, txt.clone()))
+    draft
+        .at(&old.owner)
+        .find(|(_, record)| **record == txt)
+        .map(|(at, _)| (at, txt.clone()))
 }
 
 fn twin(txt: &Record) -> Record {

@@ -49,7 +49,9 @@ fn selector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
     let text = String::deserialize(deserializer)?;
     match Name::from_text(&text) {
         Ok(_) if !text.ends_with('.') => Ok(Some(text)),
-        _ => Err(serde::de::Error::custom(format_args!("`{text}` is no selector; write a label such as \"default\""))),
+        _ => Err(serde::de::Error::custom(format_args!(
+            "`{text}` is no selector; write a label such as \"default\""
+        ))),
     }
 }
 
@@ -58,6 +60,8 @@ fn https<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
     let is_uri = text.starts_with("https://") && text.bytes().all(|b| b.is_ascii_graphic() && b != b';');
     match text.is_empty() || is_uri {
         true => Ok(Some(text)),
-        false => Err(serde::de::Error::custom(format_args!("`{text}` is no https:// address without blanks and `;`"))),
+        false => Err(serde::de::Error::custom(format_args!(
+            "`{text}` is no https:// address without blanks and `;`"
+        ))),
     }
 }

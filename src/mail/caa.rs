@@ -80,7 +80,10 @@ fn rdata(tag: &str, value: &str) -> Box<[u8]> {
 
 fn values<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
     let values = Vec::<String>::deserialize(deserializer)?;
-    match values.iter().find(|value| value.is_empty() || !value.bytes().all(|b| (0x20..0x7f).contains(&b))) {
+    match values
+        .iter()
+        .find(|value| value.is_empty() || !value.bytes().all(|b| (0x20..0x7f).contains(&b)))
+    {
         None => Ok(Some(values)),
         Some(value) => Err(serde::de::Error::custom(format_args!(
             "`{value}` is no CAA value; write a CA's domain such as \"letsencrypt.org\" (RFC 8659 §4)"

@@ -86,13 +86,22 @@ impl DkimPolicy {
                 Adsp::All => "dkim=all",
                 Adsp::Discardable => "dkim=discardable",
             };
-            wanted.push(Wanted::txt(Kind::Adsp, owner, text, self.ttl, "policy [mail.dkim] adsp"));
+            wanted.push(Wanted::txt(
+                Kind::Adsp,
+                owner,
+                text,
+                self.ttl,
+                "policy [mail.dkim] adsp",
+            ));
         }
         if !wanted.is_empty() {
             let kinds: Vec<_> = wanted.iter().map(|w| w.kind.what()).collect();
             findings.push(Finding::note(
                 "historic",
-                format!("{apex} publishes {}, as its policy asks; receivers of today read neither", kinds.join(" and ")),
+                format!(
+                    "{apex} publishes {}, as its policy asks; receivers of today read neither",
+                    kinds.join(" and ")
+                ),
             ));
         }
         wanted
@@ -117,7 +126,11 @@ pub fn lint(owner: &Name, text: &[u8]) -> Vec<Finding> {
         findings.push(Finding::warning(code, format!("the DKIM key at {owner} {what}"), cure));
     };
     let Ok(text) = std::str::from_utf8(text) else {
-        warn("dkim-syntax", "is not text".into(), "put the key's file into the key directory");
+        warn(
+            "dkim-syntax",
+            "is not text".into(),
+            "put the key's file into the key directory",
+        );
         return findings;
     };
     match tags(text).position(|(name, _)| name == "v") {
@@ -150,7 +163,11 @@ pub fn lint(owner: &Name, text: &[u8]) -> Vec<Finding> {
         }
     }
     let Some(key) = dkim_public_key(text.as_bytes()) else {
-        warn("dkim-no-key", "has no `p=`: verifiers discard it".into(), "write the public key behind `p=`");
+        warn(
+            "dkim-no-key",
+            "has no `p=`: verifiers discard it".into(),
+            "write the public key behind `p=`",
+        );
         return findings;
     };
     if !key.is_empty()

@@ -210,7 +210,11 @@ pub fn authorization_owner(domain: &Name, receiver: &Name) -> Option<Name> {
 pub fn lint(owner: &Name, text: &str) -> Vec<Finding> {
     let mut findings = vec![];
     let mut warn = |code: &'static str, what: String, cure: &str| {
-        findings.push(Finding::warning(code, format!("the DMARC record of {owner} {what}"), cure));
+        findings.push(Finding::warning(
+            code,
+            format!("the DMARC record of {owner} {what}"),
+            cure,
+        ));
     };
     if tags(text).next() != Some(("v", "DMARC1")) {
         warn(
@@ -251,7 +255,12 @@ pub fn lint(owner: &Name, text: &str) -> Vec<Finding> {
             ),
         }
     }
-    let uris = || ["rua", "ruf"].iter().filter_map(|name| tag(text, name)).flat_map(|v| v.split(','));
+    let uris = || {
+        ["rua", "ruf"]
+            .iter()
+            .filter_map(|name| tag(text, name))
+            .flat_map(|v| v.split(','))
+    };
     if uris().any(|uri| uri.contains('!')) {
         warn(
             "dmarc-size-limit",

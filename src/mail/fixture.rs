@@ -60,3 +60,12 @@ pub(crate) fn soa(owner: &str) -> Record {
     }
     record(owner, RecordType::SOA, rdata)
 }
+
+/// A record for snapshots: TXT as its joined text, other data in hexadecimal and as ASCII.
+pub(crate) fn show(record: &Record) -> String {
+    let data = match record.rtype {
+        RecordType::TXT | RecordType::SPF => format!("{:?}", String::from_utf8_lossy(&record.joined_text())),
+        _ => record.rdata.escape_ascii().to_string(),
+    };
+    format!("{} {} {data}", record.owner, record.rtype)
+}

@@ -206,7 +206,11 @@ mod tests {
             ("example.org", "site-verification=1", None),
             ("example.org", "spf2.0/pra -all", Some(Kind::SenderId)),
             ("_dmarc.example.org", "v=DMARC1; p=none", Some(Kind::Dmarc)),
-            ("_smtp._tls.example.org", "v=TLSRPTv1; rua=mailto:a@b", Some(Kind::TlsRpt)),
+            (
+                "_smtp._tls.example.org",
+                "v=TLSRPTv1; rua=mailto:a@b",
+                Some(Kind::TlsRpt),
+            ),
             ("_mta-sts.example.org", "v=STSv1; id=1", Some(Kind::MtaSts)),
             ("default._bimi.example.org", "v=BIMI1; l=", Some(Kind::Bimi)),
             ("_domainkey.example.org", "t=y; o=-;", Some(Kind::DomainKeysPolicy)),

@@ -159,7 +159,9 @@ pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
         fn check<E: Error>(seconds: u64) -> Result<u32, E> {
             match u32::try_from(seconds) {
                 Ok(seconds) if u64::from(seconds) <= MAX_TTL => Ok(seconds),
-                _ => Err(E::custom(format_args!("{seconds} seconds are more than 2^31 - 1 (RFC 2181 §8)"))),
+                _ => Err(E::custom(format_args!(
+                    "{seconds} seconds are more than 2^31 - 1 (RFC 2181 §8)"
+                ))),
             }
         }
     }
@@ -246,7 +248,9 @@ impl FromStr for ReportUri {
         if let Some(octet) = uri.chars().find(bad) {
             return Err(NoReportUri::Octet(text.to_owned(), octet, u32::from(octet)));
         }
-        let is_mail = uri.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("mailto:"));
+        let is_mail = uri
+            .get(..7)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("mailto:"));
         if is_mail && (mail_domain(&uri).is_none() || uri[7..].starts_with('@')) {
             return Err(NoReportUri::Address(text.to_owned()));
         }

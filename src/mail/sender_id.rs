@@ -31,7 +31,10 @@ impl SenderIdPolicy {
         let (text, from) = match self.record.as_deref()? {
             "" => return None,
             "auto" => match spf.and_then(|spf| spf.get("v=spf1".len()..)) {
-                Some(terms) => (format!("spf2.0/pra{terms}"), "policy [mail.sender_id] auto, from the SPF"),
+                Some(terms) => (
+                    format!("spf2.0/pra{terms}"),
+                    "policy [mail.sender_id] auto, from the SPF",
+                ),
                 None => {
                     findings.push(Finding::warning(
                         "sender-id-no-spf",

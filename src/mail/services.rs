@@ -155,7 +155,9 @@ impl<'de> Deserialize<'de> for Offer {
             fn visit_str<E: Error>(self, text: &str) -> Result<Offer, E> {
                 let (host, port) = match text.split_once(':') {
                     Some((host, port)) => {
-                        let port = port.parse().map_err(|_| E::custom(format_args!("`{port}` is no port")))?;
+                        let port = port
+                            .parse()
+                            .map_err(|_| E::custom(format_args!("`{port}` is no port")))?;
                         (host, Some(port))
                     }
                     None => (text, None),

@@ -30,6 +30,12 @@ impl TlsRptPolicy {
         }
         let text = format!("v=TLSRPTv1; rua={}", join_uris(&self.rua));
         let owner = apex.prefixed("_smtp._tls").ok()?;
-        Some(Wanted::txt(Kind::TlsRpt, owner, &text, self.ttl, "policy [mail.tls_rpt]"))
+        Some(Wanted::txt(
+            Kind::TlsRpt,
+            owner,
+            &text,
+            self.ttl,
+            "policy [mail.tls_rpt]",
+        ))
     }
 }

@@ -101,7 +101,8 @@ impl<'a> ZoneView<'a> {
     /// The zone cut at or above `name`, below the apex: what lies there belongs to a child zone
     /// (RFC 2181 §6).
     pub fn cut_at_or_above(&self, name: &Name) -> Option<Name> {
-        self.up_to_apex(name).find(|n| n != self.apex && self.has(n, RecordType::NS))
+        self.up_to_apex(name)
+            .find(|n| n != self.apex && self.has(n, RecordType::NS))
     }
 
     /// The DNAME above `name`, which hides everything below it (RFC 6672 §2.4).

@@ -84,7 +84,12 @@ fn lint_terms(owner: &Name, terms: &[Term<'_>], findings: &mut Vec<Finding>) {
         )),
         _ => {}
     }
-    if all.is_some_and(|at| has_redirect || terms[at + 1..].iter().any(|term| !matches!(term, Term::Exp(_) | Term::OtherModifier))) {
+    if all.is_some_and(|at| {
+        has_redirect
+            || terms[at + 1..]
+                .iter()
+                .any(|term| !matches!(term, Term::Exp(_) | Term::OtherModifier))
+    }) {
         findings.push(Finding::warning(
             "spf-after-all",
             format!("terms of the SPF record of {owner} are never reached: nothing behind `all` counts, nor a redirect beside it (RFC 7208 §5.1)"),
@@ -114,7 +119,10 @@ fn lint_cost(owner: &Name, cost: &Cost, findings: &mut Vec<Finding>) {
     } else if cost.lookups + cost.foreign.len() > MAX_LOOKUPS {
         findings.push(Finding::note(
             "spf-lookups-near",
-            format!("the SPF record of {owner} costs {} DNS lookups of at most {MAX_LOOKUPS}{hidden}", cost.lookups),
+            format!(
+                "the SPF record of {owner} costs {} DNS lookups of at most {MAX_LOOKUPS}{hidden}",
+                cost.lookups
+            ),
         ));
     }
     if cost.void > MAX_VOID_LOOKUPS {
@@ -125,13 +133,32 @@ fn lint_cost(owner: &Name, cost: &Cost, findings: &mut Vec<Finding>) {
         ));
     }
     let each: [(&[String], &'static str, &str, &str); 3] = [
-        (&cost.missing, "spf-include-missing", "which has no SPF record in this zone: a permerror (RFC 7208 §5.2)", "give it a record or drop the term"),
-        (&cost.looping, "spf-include-loop", "which leads back to itself: a permerror", "break the circle"),
-        (&cost.crowded_mx, "spf-mx-names", "whose MX has more than ten names: a permerror (RFC 7208 §4.6.4)", "name the addresses with `ip4:` and `ip6:`"),
+        (
+            &cost.missing,
+            "spf-include-missing",
+            "which has no SPF record in this zone: a permerror (RFC 7208 §5.2)",
+            "give it a record or drop the term",
+        ),
+        (
+            &cost.looping,
+            "spf-include-loop",
+            "which leads back to itself: a permerror",
+            "break the circle",
+        ),
+        (
+            &cost.crowded_mx,
+            "spf-mx-names",
+            "whose MX has more than ten names: a permerror (RFC 7208 §4.6.4)",
+            "name the addresses with `ip4:` and `ip6:`",
+        ),
     ];
     for (terms, code, what, cure) in each {
         for term in terms {
-            findings.push(Finding::warning(code, format!("the SPF record of {owner} has `{term}`, {what}"), cure));
+            findings.push(Finding::warning(
+                code,
+                format!("the SPF record of {owner} has `{term}`, {what}"),
+                cure,
+            ));
         }
     }
 }
@@ -179,12 +206,15 @@ fn add_cost(zone: &ZoneView<'_>, text: &str, path: &mut Vec<Name>, cost: &mut Co
 
 fn add_mx(zone: &ZoneView<'_>, current: &Name, domain: Option<&str>, cost: &mut Cost) {
     cost.lookups += 1;
-    let Some(name) = domain.map_or(Some(current.clone()), plain) else { return };
+    let Some(name) = domain.map_or(Some(current.clone()), plain) else {
+        return;
+    };
     match zone.lookup(&name, RecordType::MX) {
         Known::Elsewhere => {}
         Known::Void => cost.void += 1,
         Known::Records(mx) if mx.len() > MAX_MX_NAMES => {
-            cost.crowded_mx.push(domain.map_or_else(|| "mx".into(), |domain| format!("mx:{domain}")));
+            cost.crowded_mx
+                .push(domain.map_or_else(|| "mx".into(), |domain| format!("mx:{domain}")));
         }
         Known::Records(_) => {}
     }

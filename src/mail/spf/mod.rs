@@ -118,9 +118,10 @@ impl SpfText {
     /// The text of the record at `owner`, and where it comes from.
     fn text(&self, zone: &ZoneView<'_>, owner: &Name, table: &str) -> (String, String) {
         match self {
-            Self::Auto if owner == zone.apex() => {
-                (auto::of_apex(zone), format!("policy {table} auto, MX and addresses of the zone"))
-            }
+            Self::Auto if owner == zone.apex() => (
+                auto::of_apex(zone),
+                format!("policy {table} auto, MX and addresses of the zone"),
+            ),
             Self::Auto => (
                 auto::of_host(zone, owner),
                 format!("policy {table} auto, addresses of the host"),
@@ -163,7 +164,9 @@ impl<'de> Deserialize<'de> for HostSpf {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spf: SpfPolicy = read::text_or_table(deserializer)?;
         if !spf.hosts.is_empty() || spf.type99.is_some() {
-            return Err(serde::de::Error::custom("`hosts` and `type99` belong in [mail.spf] itself"));
+            return Err(serde::de::Error::custom(
+                "`hosts` and `type99` belong in [mail.spf] itself",
+            ));
         }
         Ok(Self {
             record: spf.record,
@@ -176,6 +179,7 @@ impl<'de> Deserialize<'de> for HostSpf {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct SpfTable {
+    #[serde(deserialize_with = "record")]
     record: Option<String>,
     ip4: Vec<String>,
     ip6: Vec<String>,
@@ -189,6 +193,15 @@ struct SpfTable {
     hosts: BTreeMap<PolicyName, HostSpf>,
     #[serde(deserialize_with = "read::seconds")]
     ttl: Option<u32>,
+}
+
+/// Refuses a faulty record at its own line; [`SpfPolicy::try_from`] sees only the table.
+fn record<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if !matches!(text.as_str(), "" | "auto") {
+        syntax::parse(&text).map_err(serde::de::Error::custom)?;
+    }
+    Ok(Some(text))
 }
 
 /// `true`, `false` or a list of domains.

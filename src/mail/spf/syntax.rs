@@ -190,7 +190,9 @@ fn nearest(word: &str) -> &'static str {
 fn optional_domain<'a>(text: &str, rest: &'a str) -> Result<Option<&'a str>, SpfError> {
     // A slash inside a macro's braces is a delimiter (RFC 7208 §7.1), not a prefix length.
     let after_macros = rest.rfind('}').map_or(0, |at| at + 1);
-    let cidr_at = rest[after_macros..].find('/').map_or(rest.len(), |at| after_macros + at);
+    let cidr_at = rest[after_macros..]
+        .find('/')
+        .map_or(rest.len(), |at| after_macros + at);
     let (name, cidr) = rest.split_at(cidr_at);
     dual_cidr(cidr).ok_or_else(|| SpfError::Prefix(text.into()))?;
     match (name.strip_prefix(':'), name.is_empty()) {
@@ -224,7 +226,10 @@ fn ip4(text: &str, network: &str) -> Result<(), SpfError> {
     if address.parse::<Ipv6Addr>().is_ok() {
         return Err(SpfError::OtherFamily(text.into(), "ip6"));
     }
-    match (address.parse::<Ipv4Addr>(), length.is_none_or(|l| prefix(l, 32).is_some())) {
+    match (
+        address.parse::<Ipv4Addr>(),
+        length.is_none_or(|l| prefix(l, 32).is_some()),
+    ) {
         (Ok(_), true) => Ok(()),
         _ => Err(SpfError::Ip4(text.into())),
     }
@@ -235,7 +240,10 @@ fn ip6(text: &str, network: &str) -> Result<(), SpfError> {
     if address.parse::<Ipv4Addr>().is_ok() {
         return Err(SpfError::OtherFamily(text.into(), "ip4"));
     }
-    match (address.parse::<Ipv6Addr>(), length.is_none_or(|l| prefix(l, 128).is_some())) {
+    match (
+        address.parse::<Ipv6Addr>(),
+        length.is_none_or(|l| prefix(l, 128).is_some()),
+    ) {
         (Ok(_), true) => Ok(()),
         _ => Err(SpfError::Ip6(text.into())),
     }
@@ -271,7 +279,9 @@ fn domain<'a>(text: &str, spec: &'a str) -> Result<&'a str, SpfError> {
         true if spec.contains("..") => Err(fault("the domain has an empty label")),
         true if spec.len() > 253 => Err(fault("the domain is longer than 253 octets")),
         true => Ok(spec),
-        false => Err(fault("the last label is no top-level domain (an address belongs in ip4: or ip6:)")),
+        false => Err(fault(
+            "the last label is no top-level domain (an address belongs in ip4: or ip6:)",
+        )),
     }
 }
 
