@@ -1,8 +1,129 @@
 //! Mail policy to records: SPF, DKIM, DMARC and their kin, as pure functions.
 //!
-//! Stub of the interface.
+//! [`MailPolicy`] is the `[mail]` table of `signpost.toml` (defaults for every zone) and of
+//! `zones/NAME.toml`. The two are merged as TOML tables, key by key, before they are read here, so
+//! every key is optional; a string short form replaces a table and the other way round. Values are
+//! checked while they are read: a mistake is an error at its line, and the last good policy stays.
+//! Nothing configured means nothing composed.
+//!
+//! | table | record | specified in |
+//! |---|---|---|
+//! | `spf`, `[mail.spf]` | TXT and type 99 at the apex and at hosts | RFC 7208; [`spf`] |
+//! | `dmarc`, `[mail.dmarc]` | `_dmarc`, and `_report._dmarc` at receivers | RFC 9989 to 9991; [`dmarc`] |
+//! | `[mail.dkim]` | the life of keys; historic `_domainkey`, `_adsp._domainkey` | RFC 6376; [`dkim`] |
+//! | `[mail.tls_rpt]` | `_smtp._tls` | RFC 8460; [`tls_rpt`] |
+//! | `[mail.mta_sts]` | `_mta-sts` | RFC 8461; [`mta_sts`] |
+//! | `[mail.bimi]` | `default._bimi` | draft; [`bimi`] |
+//! | `sender_id`, `[mail.sender_id]` | TXT at the apex, historic | RFC 4406; [`sender_id`] |
+//! | `[mail.caa]` | CAA at the apex | RFC 8659; [`caa`] |
+//! | `[mail.services]` | SRV, `autoconfig` | RFC 6186, RFC 8314; [`services`] |
+//! | `never`, `sends` | null MX, `v=spf1 -all`, `p=reject` | RFC 7505; below |
+//!
+//! What a policy asks for is a list of [`Wanted`]; [`crate::compose`] decides how it meets the zone
+//! file. The lints judge the finished records, whoever wrote them.
+
+pub mod bimi;
+pub mod caa;
+pub mod dkim;
+pub mod dmarc;
+pub mod mta_sts;
+pub mod sender_id;
+pub mod services;
+pub mod spf;
+pub mod tls_rpt;
+
+mod kind;
+mod read;
+mod silent;
+mod tags;
+mod view;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
+
+use crate::finding::Finding;
+use crate::name::Name;
+use serde::Deserialize;
+
+pub use kind::{Kind, Wanted, is_spf};
+pub use read::{NoPeriod, NoReportUri, Period, PolicyName, ReportUri};
+pub use tags::dkim_public_key;
+pub use view::{Known, ZoneView};
 
 /// The `[mail]` table of `signpost.toml` or of `zones/NAME.toml`.
-#[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct MailPolicy {}
+pub struct MailPolicy {
+    /// SPF: a record, `"auto"`, or `[mail.spf]`.
+    #[serde(deserialize_with = "read::text_or_table")]
+    pub spf: spf::SpfPolicy,
+    /// DMARC: a record or `[mail.dmarc]`.
+    #[serde(deserialize_with = "read::text_or_table")]
+    pub dmarc: dmarc::DmarcPolicy,
+    /// `[mail.dkim]`.
+    pub dkim: dkim::DkimPolicy,
+    /// `[mail.tls_rpt]`.
+    pub tls_rpt: tls_rpt::TlsRptPolicy,
+    /// `[mail.mta_sts]`.
+    pub mta_sts: mta_sts::MtaStsPolicy,
+    /// `[mail.bimi]`.
+    pub bimi: bimi::BimiPolicy,
+    /// Sender-ID: a record, `"auto"`, or `[mail.sender_id]`; historic.
+    #[serde(deserialize_with = "read::text_or_table")]
+    pub sender_id: sender_id::SenderIdPolicy,
+    /// `[mail.caa]`.
+    pub caa: caa::CaaPolicy,
+    /// `[mail.services]`.
+    pub services: services::ServicesPolicy,
+    /// Hosts that never send mail, relative to the apex.
+    pub never: Vec<PolicyName>,
+    /// `false`: no name of the zone ever sends mail. Unset is `true`.
+    pub sends: Option<bool>,
+}
+
+/// Everything `policy` asks for in `zone`, most telling first, and advice on what it cannot give.
+/// Of two records of one kind at one name the first counts.
+pub fn wanted(policy: &MailPolicy, zone: &ZoneView<'_>) -> (Vec<Wanted>, Vec<Finding>) {
+    let apex = zone.apex();
+    let mut findings = vec![];
+    let mut wanted = match policy.sends {
+        Some(false) => silent::of_zone(policy, zone),
+        _ => {
+            let mut wanted = silent::of_hosts(policy, zone, &mut findings);
+            wanted.extend(policy.spf.wanted(zone, &mut findings));
+            wanted.extend(policy.dmarc.wanted(apex));
+            wanted
+        }
+    };
+    let spf = apex_spf(&wanted, zone);
+    wanted.extend(policy.sender_id.wanted(apex, spf.as_deref(), &mut findings));
+    wanted.extend(policy.dkim.wanted(apex, &mut findings));
+    wanted.extend(policy.tls_rpt.wanted(apex));
+    wanted.extend(policy.mta_sts.wanted(zone, &mut findings));
+    wanted.extend(policy.bimi.wanted(apex));
+    wanted.extend(policy.caa.wanted(apex));
+    wanted.extend(policy.services.wanted(apex, &mut findings));
+    (wanted, findings)
+}
+
+/// The text of the SPF that the apex will have: the policy's, else the zone file's.
+fn apex_spf(wanted: &[Wanted], zone: &ZoneView<'_>) -> Option<String> {
+    let of_policy = wanted
+        .iter()
+        .find(|w| w.kind == Kind::Spf && w.owner == *zone.apex())
+        .map(|w| w.record(0));
+    let record = of_policy.or_else(|| zone.at(zone.apex()).find(|r| Kind::Spf.matches(r)).cloned())?;
+    String::from_utf8(record.joined_text()).ok()
+}
+
+/// The foreign domains to which the policy of `apex` sends DMARC reports, sorted. Where such a
+/// domain's zone is served here too, it is composed as a [`dmarc::authorization_owner`] there.
+pub fn report_destinations(policy: &MailPolicy, apex: &Name) -> Vec<Name> {
+    let record = match policy.sends {
+        Some(false) => Some(policy.dmarc.silent_text()),
+        _ => policy.dmarc.text(),
+    };
+    record.map_or_else(Vec::new, |record| dmarc::foreign_destinations(&record, apex))
+}
