@@ -99,6 +99,16 @@ impl Finding {
         }
     }
 
+    /// The same finding with `rest` behind its cure.
+    #[must_use]
+    pub fn and_then_cure(mut self, rest: &str) -> Self {
+        if !self.cure.is_empty() {
+            self.cure.push_str("; ");
+        }
+        self.cure.push_str(rest);
+        self
+    }
+
     /// The same finding at `place`.
     #[must_use]
     pub fn at(mut self, place: Place) -> Self {

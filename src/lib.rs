@@ -37,5 +37,6 @@ pub mod publish;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod server;
 pub mod watch;

@@ -1,3 +1,146 @@
-//! The `signpost` program.
+//! The `signpost` program: takes the command line apart and hands over.
 
-fn main() {}
+use signpost::cli::args::{KeyCommand, ZoneCommand};
+use signpost::cli::lines::Lines;
+use signpost::cli::{Args, Command, Exit, Paint, check, man};
+use signpost::config::{Config, LogLevel, find};
+use signpost::control::{self, Request};
+use signpost::daemon;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use tracing_subscriber::filter::LevelFilter;
+
+fn main() -> ExitCode {
+    let args = match Args::read(std::env::args_os()) {
+        Ok(args) => args,
+        Err(exit) => return exit.into(),
+    };
+    run(&args).into()
+}
+
+fn run(args: &Args) -> Exit {
+    if let Command::Man { dir } = args.command() {
+        return write_manual(&dir);
+    }
+    let config = match find::locate(args.config.as_deref()).and_then(|path| find::load(&path)) {
+        Ok(config) => config,
+        Err(error) => {
+            let excerpt = error
+                .excerpt
+                .as_ref()
+                .map(|excerpt| format!("\n{excerpt}"))
+                .unwrap_or_default();
+            return complain(&format!("{error}{excerpt}"), Exit::Config);
+        }
+    };
+    match args.command() {
+        Command::Serve => serve(config),
+        Command::Check { json } => judge(config, json),
+        Command::Zone(ZoneCommand::List) => ask(&config, &Request::ZoneList),
+        Command::Zone(ZoneCommand::Print { name }) => ask(&config, &Request::ZonePrint { zone: name.to_string() }),
+        Command::Key(KeyCommand::List) => ask(&config, &Request::KeyList),
+        Command::Key(KeyCommand::Revoke { domain, selector }) => ask(
+            &config,
+            &Request::KeyRevoke {
+                domain: domain.to_string(),
+                selector,
+            },
+        ),
+        Command::Reload => ask(&config, &Request::Reload),
+        Command::Status => ask(&config, &Request::Status),
+        Command::Man { .. } => Exit::Fine,
+    }
+}
+
+fn serve(config: Config) -> Exit {
+    start_log(config.log.level);
+    match daemon::serve(config, Paint::for_stdout(), |report| say(report)) {
+        Ok(()) => Exit::Fine,
+        Err(error) => complain(&error, Exit::Config),
+    }
+}
+
+/// Events go to standard error, one a line. A service's journal adds the time itself.
+fn start_log(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        log.without_time().init()
+    } else {
+        log.init()
+    }
+}
+
+fn judge(config: Config, json: bool) -> Exit {
+    let mut checked = match daemon::check(config) {
+        Ok(checked) => checked,
+        Err(error) => return complain(&error, Exit::Errors),
+    };
+    check::sort(&mut checked.findings);
+    let scope = format!("{} zones and {} keys", checked.zones, checked.keys);
+    let mut lines = Lines::default();
+    if json {
+        say(&check::json(&checked.findings, &scope, |place| lines.get(place)));
+    } else {
+        say(&check::text(
+            &checked.findings,
+            &scope,
+            |place| lines.get(place),
+            Paint::for_stdout(),
+        ));
+    }
+    Exit::of_findings(&checked.findings)
+}
+
+/// Sends an order to the running server and prints what it says.
+fn ask(config: &Config, request: &Request) -> Exit {
+    match control::ask(&config.state, request) {
+        Ok(reply) if reply.ok => {
+            say(&reply.text);
+            Exit::Fine
+        }
+        Ok(reply) => complain(&reply.text, Exit::Errors),
+        Err(error) => complain(&error, Exit::NotRunning),
+    }
+}
+
+fn write_manual(dir: &Path) -> Exit {
+    let write = || -> io::Result<()> {
+        std::fs::create_dir_all(dir)?;
+        for (name, page) in man::pages()? {
+            std::fs::write(dir.join(name), page)?;
+        }
+        Ok(())
+    };
+    match write() {
+        Ok(()) => Exit::Fine,
+        Err(error) => complain(
+            &format!("cannot write the manual into {}: {error}", dir.display()),
+            Exit::Errors,
+        ),
+    }
+}
+
+/// A reader that went away (`signpost zone print … | head`) is no error.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _gone = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn complain(error: &dyn Display, exit: Exit) -> Exit {
+    let mut err = io::stderr().lock();
+    let _gone = writeln!(err, "signpost: {error}");
+    exit
+}

@@ -8,7 +8,7 @@ use crate::finding::{Finding, Severity};
 pub(super) const LINE: usize = 100;
 
 /// The word for a severity.
-pub(super) fn word(severity: Severity) -> &'static str {
+pub fn word(severity: Severity) -> &'static str {
     match severity {
         Severity::Note => "note",
         Severity::Warning => "warning",

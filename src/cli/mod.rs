@@ -15,6 +15,7 @@ pub mod man;
 pub mod paint;
 pub mod report;
 
+pub use advice::word as severity_word;
 pub use args::{Args, Command};
 pub use exit::Exit;
 pub use paint::Paint;

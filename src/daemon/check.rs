@@ -23,14 +23,23 @@ pub struct Checked {
 
 /// Judges everything below this configuration.
 pub fn check(config: Config) -> Result<Checked, StartError> {
-    let (mut watcher, listed) = Watcher::new(roots(&config), &watch::Options { inotify: false, ..watch::Options::default() })?;
+    let (mut watcher, listed) = Watcher::new(
+        roots(&config),
+        &watch::Options {
+            inotify: false,
+            ..watch::Options::default()
+        },
+    )?;
     let mut sources = Sources::new(config)?;
     sources.note(&listed.changes);
     sources.follow_keys_elsewhere(&mut watcher);
     let settled = sources.settle();
     let mut findings = sources.take_findings();
-    let zones: Vec<(Name, Vec<ZoneKey>)> =
-        settled.compose.into_iter().map(|apex| (apex.clone(), live_keys(&sources, &apex))).collect();
+    let zones: Vec<(Name, Vec<ZoneKey>)> = settled
+        .compose
+        .into_iter()
+        .map(|apex| (apex.clone(), live_keys(&sources, &apex)))
+        .collect();
     let (zone_count, key_count) = (zones.len(), zones.iter().map(|(_, keys)| keys.len()).sum());
     for made in sources.compose(zones, &|_| None) {
         findings.extend(made.findings);
@@ -42,7 +51,11 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
         }
     }
     findings.extend(sources.take_findings());
-    Ok(Checked { findings, zones: zone_count, keys: key_count })
+    Ok(Checked {
+        findings,
+        zones: zone_count,
+        keys: key_count,
+    })
 }
 
 /// The keys of the key directory as they would be shown if they had no past.
@@ -56,7 +69,11 @@ fn live_keys(sources: &Sources, apex: &Name) -> Vec<ZoneKey> {
                     record: key.record.clone(),
                     stage: KeyStage::Live,
                     algorithm: Some(key.algorithm),
-                    source: key.sources.first().map(|path| path.display().to_string()).unwrap_or_default(),
+                    source: key
+                        .sources
+                        .first()
+                        .map(|path| path.display().to_string())
+                        .unwrap_or_default(),
                 });
             }
         }

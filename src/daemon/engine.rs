@@ -35,7 +35,10 @@ impl Engine {
 
     /// Waits for the next change, for a key that falls due, or to be woken.
     pub(super) fn wait(&mut self) {
-        let until_due = self.publisher.deadline().map(|deadline| Duration::from_secs(deadline.saturating_sub(now())));
+        let until_due = self
+            .publisher
+            .deadline()
+            .map(|deadline| Duration::from_secs(deadline.saturating_sub(now())));
         let batch = self.watcher.next(until_due);
         self.note(batch);
     }
@@ -92,9 +95,8 @@ impl Engine {
             let keys = self.keys_to_show(&apex);
             zones.push((apex, keys));
         }
-        let served = |apex: &Name| -> Option<Vec<Record>> {
-            self.zones.load().get(apex).map(|zone| zone.records().collect())
-        };
+        let served =
+            |apex: &Name| -> Option<Vec<Record>> { self.zones.load().get(apex).map(|zone| zone.records().collect()) };
         let made = self.sources.compose(zones, &served);
         made.into_iter().filter_map(|made| self.change_of(made)).collect()
     }
@@ -105,16 +107,25 @@ impl Engine {
             return None;
         };
         composition.findings.splice(0..0, made.findings);
-        Some(Change::Serve { apex: made.apex, composition, soa: made.soa })
+        Some(Change::Serve {
+            apex: made.apex,
+            composition,
+            soa: made.soa,
+        })
     }
 
     /// The keys of all signing domains of a zone, each moved on to where in its life it is now.
     fn keys_to_show(&mut self, apex: &Name) -> Vec<ZoneKey> {
         let rotation = &self.sources.policy(apex).dkim.rotation;
-        let periods = Periods { retire: rotation.retire, forget: rotation.forget };
+        let periods = Periods {
+            retire: rotation.retire,
+            forget: rotation.forget,
+        };
         let mut keys = Vec::new();
         for domain in self.sources.domains_of(apex) {
-            let turn = self.publisher.turn_keys(&domain, &self.sources.keys_of(&domain), now(), periods);
+            let turn = self
+                .publisher
+                .turn_keys(&domain, &self.sources.keys_of(&domain), now(), periods);
             keys.extend(turn.show);
             self.news.domain(domain, turn.findings);
         }
@@ -137,7 +148,9 @@ impl Engine {
 
     /// What a person reads when everything has been loaded.
     pub(super) fn start_report(&mut self, listen: &[SocketAddr], paint: Paint) -> String {
-        let Self { sources, news, zones, .. } = self;
+        let Self {
+            sources, news, zones, ..
+        } = self;
         let file_of = |apex: &Name| sources.zones.get(apex).and_then(|source| source.file()).cloned();
         news.start_report(&sources.config, listen, &zones.load(), file_of, paint)
     }
@@ -145,5 +158,7 @@ impl Engine {
 
 /// Seconds since 1970: the one place where the engine's time comes from.
 pub(super) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }

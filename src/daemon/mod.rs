@@ -76,15 +76,31 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
     let signals = signals::listen(waker.clone()).map_err(StartError::System)?;
     let orders = control::listen(&config.state, move || waker.wake())?;
     let sources = Sources::new(config)?;
-    let mut engine = Engine { sources, publisher, zones, watcher, news: News::default() };
+    let mut engine = Engine {
+        sources,
+        publisher,
+        zones,
+        watcher,
+        news: News::default(),
+    };
     engine.news.add(bound.findings().iter().cloned());
     engine.load(listed);
-    let running = bound.run(Arc::clone(&engine.zones), settings).map_err(StartError::System)?;
+    let running = bound
+        .run(Arc::clone(&engine.zones), settings)
+        .map_err(StartError::System)?;
     announce(&engine.start_report(running.addresses(), paint));
     let notifier = Notifier::from_env();
     let mut liveness = running.liveness();
     let watchdog = notifier.watch(move || liveness.alive()).map_err(StartError::System)?;
-    Daemon { engine, orders, signals, running, notifier, started: Instant::now() }.run();
+    Daemon {
+        engine,
+        orders,
+        signals,
+        running,
+        notifier,
+        started: Instant::now(),
+    }
+    .run();
     drop(watchdog);
     Ok(())
 }
@@ -145,8 +161,12 @@ fn listen(config: &Config) -> Listen {
 fn settings(config: &Config) -> Settings {
     let identity = match &config.identity {
         Some(Identity::Text(text)) => Some(text.clone()),
-        Some(Identity::HostName) => crate::config::find::host_name(),
+        Some(Identity::Hostname) => crate::config::find::host_name(),
         None => None,
     };
-    Settings { version: config.version.clone(), identity, max_udp_payload: config.max_udp_payload }
+    Settings {
+        version: config.version.clone(),
+        identity,
+        max_udp_payload: config.max_udp_payload,
+    }
 }

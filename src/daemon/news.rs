@@ -44,7 +44,15 @@ impl News {
 
     /// What became of a zone.
     pub(super) fn zone(&mut self, published: Published) {
-        let Published { apex, fate, old, new, changed, composed, findings } = published;
+        let Published {
+            apex,
+            fate,
+            old,
+            new,
+            changed,
+            composed,
+            findings,
+        } = published;
         if self.started {
             tell(&apex, fate, old, new, changed);
         } else {
@@ -105,17 +113,35 @@ impl News {
         }
         let findings = std::mem::take(&mut self.general);
         let version = env!("CARGO_PKG_VERSION");
-        report::start(&StartReport { version, config: &config.path, listen, zones: &reports, findings: &findings }, paint)
+        report::start(
+            &StartReport {
+                version,
+                config: &config.path,
+                listen,
+                zones: &reports,
+                findings: &findings,
+            },
+            paint,
+        )
     }
 
     /// Every finding that is in force, by zone or signing domain.
     pub(super) fn in_force(&self) -> impl Iterator<Item = (&Name, &Finding)> {
-        self.told.iter().flat_map(|((_, name), findings)| findings.iter().map(move |finding| (name, finding)))
+        self.told
+            .iter()
+            .flat_map(|((_, name), findings)| findings.iter().map(move |finding| (name, finding)))
     }
 }
 
 fn empty_report(apex: &Name) -> ZoneReport {
-    ZoneReport { name: apex.clone(), serial: None, records: 0, source: None, composed: vec![], findings: vec![] }
+    ZoneReport {
+        name: apex.clone(),
+        serial: None,
+        records: 0,
+        source: None,
+        composed: vec![],
+        findings: vec![],
+    }
 }
 
 fn tell(apex: &Name, fate: Fate, old: Option<Serial>, new: Option<Serial>, changed: bool) {

@@ -19,7 +19,10 @@ impl Daemon {
             Request::KeyRevoke { domain, selector } => self.key_revoke(domain, selector),
             Request::Reload => {
                 self.engine.reload();
-                Reply::done(format!("everything was read again; {} zones are served\n", self.engine.zones.load().len()))
+                Reply::done(format!(
+                    "everything was read again; {} zones are served\n",
+                    self.engine.zones.load().len()
+                ))
             }
         };
         pending.reply(reply);
@@ -44,7 +47,11 @@ impl Daemon {
             totals.udp_queries, totals.tcp_queries
         );
         for (name, finding) in self.engine.news.in_force() {
-            let _ = writeln!(text, "{name} {}: {finding}", crate::cli::report::severity_word(finding.severity));
+            let _ = writeln!(
+                text,
+                "{name} {}: {finding}",
+                crate::cli::severity_word(finding.severity)
+            );
         }
         text
     }
@@ -54,19 +61,28 @@ impl Daemon {
         let mut lines: Vec<(Name, String)> = zones
             .iter()
             .map(|zone| {
-                let line = format!("{} serial {}, {} records", zone.apex(), zone.serial(), zone.record_count());
+                let line = format!(
+                    "{} serial {}, {} records",
+                    zone.apex(),
+                    zone.serial(),
+                    zone.record_count()
+                );
                 (zone.apex().clone(), line)
             })
             .collect();
         lines.sort();
-        lines.into_iter().fold(String::new(), |text, (_, line)| text + &line + "\n")
+        lines
+            .into_iter()
+            .fold(String::new(), |text, (_, line)| text + &line + "\n")
     }
 
     fn zone_print(&self, name: &str) -> Reply {
         let zones = self.engine.zones.load();
         let found = Name::from_text(name).ok().and_then(|apex| zones.get(&apex).cloned());
         let Some(zone) = found else {
-            return Reply::failed(format!("{name} is no zone that is served; `signpost zone list` shows those that are"));
+            return Reply::failed(format!(
+                "{name} is no zone that is served; `signpost zone list` shows those that are"
+            ));
         };
         let records: Vec<_> = zone.records().collect();
         let mut text = Vec::new();
@@ -79,10 +95,17 @@ impl Daemon {
     fn key_list(&self) -> String {
         let domains: BTreeSet<&Name> = self.engine.publisher.key_domains().collect();
         let mut text = String::new();
-        for state in domains.into_iter().flat_map(|domain| self.engine.publisher.keys(domain)) {
+        for state in domains
+            .into_iter()
+            .flat_map(|domain| self.engine.publisher.keys(domain))
+        {
             let _ = writeln!(text, "{}", key_line(state, now()));
         }
-        if text.is_empty() { "no keys are published\n".into() } else { text }
+        if text.is_empty() {
+            "no keys are published\n".into()
+        } else {
+            text
+        }
     }
 
     fn key_revoke(&mut self, domain: &str, selector: &str) -> Reply {
@@ -94,7 +117,9 @@ impl Daemon {
         }
         self.engine.sources.touch_domain(domain.clone());
         self.engine.publish();
-        Reply::done(format!("{selector}._domainkey.{domain} now says p=, and no signature made with that key verifies\n"))
+        Reply::done(format!(
+            "{selector}._domainkey.{domain} now says p=, and no signature made with that key verifies\n"
+        ))
     }
 }
 
@@ -106,13 +131,19 @@ fn key_line(state: &KeyState, now: u64) -> String {
         Stage::Revoked { by_command: true } => "revoked by command (p=)",
     };
     let since = spoken(now.saturating_sub(state.since));
-    format!("{} {} {stage} for {since}, from {}", state.domain, state.selector, state.source)
+    format!(
+        "{} {} {stage} for {since}, from {}",
+        state.domain, state.selector, state.source
+    )
 }
 
 /// A span of time in its two largest units.
 fn spoken(seconds: u64) -> String {
     let units = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
-    let first = units.iter().position(|(_, size)| seconds >= *size).unwrap_or(units.len() - 1);
+    let first = units
+        .iter()
+        .position(|(_, size)| seconds >= *size)
+        .unwrap_or(units.len() - 1);
     let mut rest = seconds;
     let words: Vec<String> = units[first..]
         .iter()
@@ -132,7 +163,13 @@ mod tests {
 
     #[test]
     fn speaks_in_two_units() {
-        for (seconds, words) in [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (7200, "2 h"), (90_061, "1 d 1 h")] {
+        for (seconds, words) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (61, "1 min 1 s"),
+            (7200, "2 h"),
+            (90_061, "1 d 1 h"),
+        ] {
             assert_eq!(spoken(seconds), words);
         }
     }

@@ -19,7 +19,11 @@ pub(super) fn listen(waker: Waker) -> io::Result<mpsc::Receiver<Signal>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut terminate, mut interrupt, mut hangup) = {
         let _context = runtime.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+        )
     };
     let (sender, receiver) = mpsc::channel();
     std::thread::Builder::new().name("signals".into()).spawn(move || {

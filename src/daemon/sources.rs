@@ -4,8 +4,8 @@
 //! composed again; [`Sources::compose`] composes them, on all cores if there are many. Only what
 //! changed is read: a key costs its file, its signing domain and its zone, whatever the total.
 
-use super::zones::{Reading, ZoneFiles};
-use crate::compose::{self, Composition, ZoneKey};
+use super::zones::{Base, Reading, ZoneFiles};
+use crate::compose::{self, Composition, ReportAuthorization, ZoneKey};
 use crate::config::{self, Config, ConfigError, ZoneConfig};
 use crate::finding::{Finding, Place};
 use crate::keys::{DkimKey, KeyDirectory};
@@ -47,8 +47,12 @@ pub(super) struct Sources {
     pub(super) keys: KeyDirectory,
     /// Every signing domain with a key, now or once.
     domains: BTreeSet<Name>,
-    /// Where each zone sends DMARC reports that is not itself (RFC 9990): sender by receiver.
+    /// Where each zone sends DMARC reports that is not itself (RFC 9990).
+    destinations: BTreeMap<Name, Vec<Name>>,
+    /// The same the other way round: who sends reports to a receiver.
     reports: BTreeMap<Name, BTreeSet<Name>>,
+    /// Every apex.
+    hosted: BTreeSet<Name>,
     dirty: BTreeSet<Name>,
     /// What is to be told and belongs to no zone.
     pub(super) findings: Vec<Finding>,
@@ -85,7 +89,9 @@ impl Sources {
             config,
             zones: ZoneFiles::default(),
             domains: BTreeSet::new(),
+            destinations: BTreeMap::new(),
             reports: BTreeMap::new(),
+            hosted: BTreeSet::new(),
             dirty: BTreeSet::new(),
             findings: Vec::new(),
             config_stale: false,
@@ -116,7 +122,8 @@ impl Sources {
         if let Some(parent) = apex.parent()
             && let Some(above) = self.zones.closest_enclosing(&parent)
         {
-            self.dirty.extend(self.domains_below(&apex).next().map(|_| above.clone()));
+            let above = self.domains_below(&apex).next().map(|_| above.clone());
+            self.dirty.extend(above);
         }
         self.dirty.insert(apex);
     }
@@ -187,8 +194,15 @@ impl Sources {
         let dirty: Vec<Name> = self.dirty.iter().cloned().collect();
         for apex in &dirty {
             self.refresh_policy(apex);
+            if self.zones.has_file(apex) {
+                self.hosted.insert(apex.clone());
+            } else {
+                self.hosted.remove(apex);
+            }
         }
-        let (compose, removed) = std::mem::take(&mut self.dirty).into_iter().partition(|apex| self.zones.has_file(apex));
+        let (compose, removed) = std::mem::take(&mut self.dirty)
+            .into_iter()
+            .partition(|apex| self.zones.has_file(apex));
         Settled { compose, removed }
     }
 
@@ -196,8 +210,8 @@ impl Sources {
         if !std::mem::take(&mut self.config_stale) {
             return;
         }
-        let loaded = config::find::load(&self.config.path)
-            .and_then(|new| Ok((new.policy_for(&ZoneConfig::default())?, new)));
+        let loaded =
+            config::find::load(&self.config.path).and_then(|new| Ok((new.policy_for(&ZoneConfig::default())?, new)));
         match loaded {
             Ok((policy, new)) => {
                 for option in Config::restart_needed(&self.config, &new) {
@@ -205,16 +219,22 @@ impl Sources {
                     let finding = Finding::warning("config-restart", what, "restart Signpost when it suits");
                     self.findings.push(finding.at(Place::file(&new.path)));
                 }
-                let kept = (self.config.zones.clone(), self.config.keys.clone(), self.config.state.clone());
+                let kept = (
+                    self.config.zones.clone(),
+                    self.config.keys.clone(),
+                    self.config.state.clone(),
+                );
                 self.config = new;
                 (self.config.zones, self.config.keys, self.config.state) = kept;
                 self.default_policy = policy;
                 self.dirty.extend(self.zones.apexes().cloned());
             }
             Err(error) => {
-                let mut finding = error.into_finding();
-                finding.cure = format!("{}; the last good configuration stays in force", finding.cure);
-                self.findings.push(finding);
+                self.findings.push(
+                    error
+                        .finding()
+                        .and_then_cure("the last good configuration stays in force"),
+                );
             }
         }
     }
@@ -223,49 +243,65 @@ impl Sources {
     fn refresh_policy(&mut self, apex: &Name) {
         if let Some(source) = self.zones.get_mut(apex) {
             self.findings.extend(source.refresh_policy());
-            if !source.has_own_policy() {
+            if source.policy_file().is_none() {
                 source.policy = None;
             } else {
                 match self.config.policy_for(&source.config) {
                     Ok(policy) => source.policy = Some(policy),
-                    Err(error) => self.findings.push(error.into_finding()),
+                    Err(error) => self.findings.push(error.finding()),
                 }
             }
         }
-        let destinations =
-            if self.zones.has_file(apex) { mail::report_destinations(self.policy(apex), apex) } else { vec![] };
+        let destinations = if self.zones.has_file(apex) {
+            mail::report_destinations(self.policy(apex), apex)
+        } else {
+            vec![]
+        };
         self.set_report_destinations(apex, &destinations);
     }
 
     fn set_report_destinations(&mut self, sender: &Name, destinations: &[Name]) {
-        let Self { reports, zones, dirty, .. } = self;
-        let mut touched = Vec::new();
-        reports.retain(|receiver, senders| {
-            if !destinations.contains(receiver) && senders.remove(sender) {
-                touched.push(receiver.clone());
+        let before = match destinations {
+            [] => self.destinations.remove(sender),
+            some => self.destinations.insert(sender.clone(), some.to_vec()),
+        };
+        let before = before.unwrap_or_default();
+        for receiver in before.iter().filter(|receiver| !destinations.contains(receiver)) {
+            if let Some(senders) = self.reports.get_mut(receiver) {
+                senders.remove(sender);
             }
-            !senders.is_empty()
-        });
-        for receiver in destinations {
-            if reports.entry(receiver.clone()).or_default().insert(sender.clone()) {
-                touched.push(receiver.clone());
-            }
+            self.touch_zone_of(receiver);
         }
-        dirty.extend(touched.iter().filter_map(|receiver| zones.closest_enclosing(receiver).cloned()));
+        for receiver in destinations.iter().filter(|receiver| !before.contains(receiver)) {
+            self.reports.entry(receiver.clone()).or_default().insert(sender.clone());
+            self.touch_zone_of(receiver);
+        }
+    }
+
+    fn touch_zone_of(&mut self, name: &Name) {
+        self.dirty.extend(self.zones.closest_enclosing(name).cloned());
     }
 
     fn domains_below<'s>(&'s self, apex: &'s Name) -> impl Iterator<Item = &'s Name> {
-        self.domains.range(apex.clone()..).take_while(move |domain| domain.is_at_or_below(apex))
+        self.domains
+            .range(apex.clone()..)
+            .take_while(move |domain| domain.is_at_or_below(apex))
     }
 
     /// The signing domains whose closest enclosing zone is this one.
     pub(super) fn domains_of(&self, apex: &Name) -> Vec<Name> {
-        self.domains_below(apex).filter(|domain| self.zones.closest_enclosing(domain) == Some(apex)).cloned().collect()
+        self.domains_below(apex)
+            .filter(|domain| self.zones.closest_enclosing(domain) == Some(apex))
+            .cloned()
+            .collect()
     }
 
     /// The zone's policy, defaults where it has none of its own.
     pub(super) fn policy(&self, apex: &Name) -> &MailPolicy {
-        self.zones.get(apex).and_then(|source| source.policy.as_ref()).unwrap_or(&self.default_policy)
+        self.zones
+            .get(apex)
+            .and_then(|source| source.policy.as_ref())
+            .unwrap_or(&self.default_policy)
     }
 
     /// The keys that the key directory holds of a signing domain.
@@ -282,7 +318,7 @@ impl Sources {
     ) -> Vec<Made> {
         let this = &*self;
         let make = |(apex, keys): (Name, Vec<ZoneKey>)| this.make(apex, &keys, served);
-        let composed: Vec<(Made, Reading, Option<Vec<Record>>)> = if zones.len() < WORTH_THREADS {
+        let composed: Vec<(Made, Reading, Option<Base>)> = if zones.len() < WORTH_THREADS {
             zones.into_iter().map(make).collect()
         } else {
             on_all_cores(zones, &make)
@@ -290,7 +326,7 @@ impl Sources {
         composed
             .into_iter()
             .map(|(made, reading, base)| {
-                self.includes_changed |= self.zones.settle(&made.apex, &reading, base);
+                self.includes_changed |= self.zones.settle(&made.apex, reading, base);
                 made
             })
             .collect()
@@ -301,28 +337,68 @@ impl Sources {
         apex: Name,
         keys: &[ZoneKey],
         served: &(dyn Fn(&Name) -> Option<Vec<Record>> + Sync),
-    ) -> (Made, Reading, Option<Vec<Record>>) {
+    ) -> (Made, Reading, Option<Base>) {
         let open = DiskFiles { limit: MAX_ZONE_FILE };
         let mut reading = match self.zones.get(&apex) {
             Some(source) => source.read(&apex, &open, || served(&apex)),
             None => Reading::nothing(),
         };
-        let findings = reading.findings.clone();
-        let Some(records) = reading.records.take() else {
-            return (Made { apex, composition: None, soa: reading.soa.clone(), findings }, reading, None);
+        let (soa, findings) = (reading.soa.clone(), reading.findings.clone());
+        let Some(base) = reading.base.take() else {
+            return (
+                Made {
+                    apex,
+                    composition: None,
+                    soa,
+                    findings,
+                },
+                reading,
+                None,
+            );
         };
-        let policy = self.policy(&apex);
-        let none = BTreeSet::new();
-        let authorizations: Vec<Name> = self.reports.get(&apex).unwrap_or(&none).iter().cloned().collect();
         let composition = compose::compose(&compose::Sources {
             apex: &apex,
-            records: &records,
-            policy,
+            records: &base.records,
+            places: &base.places,
+            files: &base.files,
+            policy: self.policy(&apex),
+            policy_place: Some(&self.policy_place(&apex)),
             keys,
-            report_authorizations: &authorizations,
+            reports: &self.reports_to(&apex),
+            hosted: &self.hosted,
         });
-        let base = (!composition.composed.is_empty()).then_some(records);
-        (Made { apex, composition: Some(composition), soa: reading.soa.clone(), findings }, reading, base)
+        let keep = (!composition.composed.is_empty()).then_some(base);
+        (
+            Made {
+                apex,
+                composition: Some(composition),
+                soa,
+                findings,
+            },
+            reading,
+            keep,
+        )
+    }
+
+    /// Where the zone's policy is written.
+    fn policy_place(&self, apex: &Name) -> Place {
+        let own = self.zones.get(apex).and_then(|source| source.policy_file());
+        Place::file(own.unwrap_or(&self.config.path))
+    }
+
+    /// Who sends DMARC reports to receivers in this zone.
+    fn reports_to(&self, apex: &Name) -> Vec<ReportAuthorization> {
+        self.reports
+            .range(apex.clone()..)
+            .take_while(|(receiver, _)| receiver.is_at_or_below(apex))
+            .filter(|(receiver, _)| self.zones.closest_enclosing(receiver) == Some(apex))
+            .flat_map(|(receiver, senders)| {
+                senders.iter().map(|sender| ReportAuthorization {
+                    sender: sender.clone(),
+                    receiver: receiver.clone(),
+                })
+            })
+            .collect()
     }
 
     /// The included files to follow, if they are others than before.

@@ -11,7 +11,7 @@ use crate::config::{ConfigError, ZoneConfig, find};
 use crate::finding::{Finding, Place};
 use crate::mail::MailPolicy;
 use crate::name::Name;
-use crate::record::Record;
+use crate::record::{Record, RecordType};
 use crate::watch::{Kind, is_litter};
 use crate::zonefile::{self, Open};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -38,22 +38,31 @@ pub(super) struct ZoneSource {
     /// The last good policy that came of it; `None` without a policy file.
     pub(super) policy: Option<MailPolicy>,
     /// The last good records, kept only if the served zone is more than they.
-    pub(super) base: Option<Vec<Record>>,
+    base: Option<Base>,
     file_stale: bool,
-    /// Every file the last reading opened.
-    opened: Vec<PathBuf>,
+    /// Every file the last reading included.
+    included: Vec<PathBuf>,
     /// What the last reading found.
     findings: Vec<Finding>,
+}
+
+/// The records of a zone file and where each stands.
+#[derive(Debug, Clone)]
+pub(super) struct Base {
+    pub(super) records: Vec<Record>,
+    /// As in [`zonefile::ZoneFile`]: empty when they are not known.
+    pub(super) places: Vec<(u16, u32)>,
+    pub(super) files: Vec<PathBuf>,
 }
 
 /// What reading a zone's files gave.
 pub(super) struct Reading {
     /// The records to serve; `None` when there never was a good version.
-    pub(super) records: Option<Vec<Record>>,
+    pub(super) base: Option<Base>,
     /// Where the SOA stands.
     pub(super) soa: Option<Place>,
-    /// The files that were opened.
-    opened: Vec<PathBuf>,
+    /// The files that were included.
+    included: Vec<PathBuf>,
     /// What the operator should know.
     pub(super) findings: Vec<Finding>,
     good: bool,
@@ -105,7 +114,7 @@ impl ZoneFiles {
 
     fn forget(&mut self, apex: &Name) {
         if let Some(source) = self.zones.remove(apex) {
-            self.unlink(apex, &source.opened);
+            self.unlink(apex, &source.included);
         }
     }
 
@@ -157,7 +166,10 @@ impl ZoneFiles {
 
     /// Every name with a zone file.
     pub(super) fn apexes(&self) -> impl Iterator<Item = &Name> {
-        self.zones.iter().filter(|(_, source)| !source.files.is_empty()).map(|(apex, _)| apex)
+        self.zones
+            .iter()
+            .filter(|(_, source)| !source.files.is_empty())
+            .map(|(apex, _)| apex)
     }
 
     /// Every file that is included by some zone.
@@ -167,18 +179,19 @@ impl ZoneFiles {
 
     /// Takes a reading over as the zone's state. `keep` are the records to remember, if any.
     /// Tells whether the set of included files has changed.
-    pub(super) fn settle(&mut self, apex: &Name, reading: &Reading, keep: Option<Vec<Record>>) -> bool {
-        let Some(source) = self.zones.get_mut(apex) else { return false };
+    pub(super) fn settle(&mut self, apex: &Name, reading: Reading, keep: Option<Base>) -> bool {
+        let Some(source) = self.zones.get_mut(apex) else {
+            return false;
+        };
         source.base = keep;
         source.file_stale = !reading.good;
-        source.findings = if reading.good { reading.findings.clone() } else { vec![] };
-        let opened: Vec<PathBuf> = reading.opened.iter().skip(1).map(|path| normal(path)).collect();
-        if source.opened == opened {
+        source.findings = if reading.good { reading.findings } else { vec![] };
+        if source.included == reading.included {
             return false;
         }
-        let before = std::mem::replace(&mut source.opened, opened.clone());
+        let before = std::mem::replace(&mut source.included, reading.included.clone());
         self.unlink(apex, &before);
-        for file in opened {
+        for file in reading.included {
             self.includes.entry(file).or_default().insert(apex.clone());
         }
         true
@@ -188,7 +201,13 @@ impl ZoneFiles {
 impl Reading {
     /// Of a zone that has no files.
     pub(super) fn nothing() -> Self {
-        Self { records: None, soa: None, opened: vec![], findings: vec![], good: true }
+        Self {
+            base: None,
+            soa: None,
+            included: vec![],
+            findings: vec![],
+            good: true,
+        }
     }
 }
 
@@ -198,9 +217,9 @@ impl ZoneSource {
         self.files.first()
     }
 
-    /// Has this zone a policy file of its own?
-    pub(super) fn has_own_policy(&self) -> bool {
-        !self.policies.is_empty()
+    /// The policy file that counts, if the zone has one.
+    pub(super) fn policy_file(&self) -> Option<&PathBuf> {
+        self.policies.first()
     }
 
     /// Reads the policy file if it has changed; the last good one stays in force on error.
@@ -229,41 +248,72 @@ impl ZoneSource {
             return Reading::nothing();
         };
         if !self.file_stale
-            && let Some(records) = &self.base
+            && let Some(base) = &self.base
         {
             return Reading {
-                records: Some(records.clone()),
-                soa: Some(Place::file(path)),
-                opened: std::iter::once(path.clone()).chain(self.opened.iter().cloned()).collect(),
+                soa: base.soa(),
+                base: Some(base.clone()),
+                included: self.included.clone(),
                 findings: self.findings.clone(),
                 good: true,
             };
         }
         match zonefile::read(path, apex, open) {
             Ok(file) => {
+                let included = included(&file.files);
+                let base = Base {
+                    records: file.records,
+                    places: file.places,
+                    files: file.files,
+                };
                 let mut findings = file.findings;
                 findings.extend(duplicates(&self.files, "zone"));
-                let soa = soa_place(&file.records, &file.places, &file.files);
-                Reading { records: Some(file.records), soa, opened: file.files, findings, good: true }
+                Reading {
+                    soa: base.soa(),
+                    base: Some(base),
+                    included,
+                    findings,
+                    good: true,
+                }
             }
             Err(unreadable) => {
-                let records = self.base.clone().or_else(served);
-                let mut finding = unreadable.finding;
-                finding.cure = format!(
-                    "{}{}",
-                    if finding.cure.is_empty() { String::new() } else { format!("{}; ", finding.cure) },
-                    if records.is_some() { "the last good version stays served" } else { "the zone is not served until then" }
-                );
-                Reading { records, soa: Some(Place::file(path)), opened: unreadable.files, findings: vec![finding], good: false }
+                let unplaced = |records| Base {
+                    records,
+                    places: vec![],
+                    files: vec![],
+                };
+                let base = self.base.clone().or_else(|| served().map(unplaced));
+                let rest = if base.is_some() {
+                    "the last good version stays served"
+                } else {
+                    "the zone is not served until then"
+                };
+                let finding = unreadable.finding.and_then_cure(rest);
+                let included = included(&unreadable.files);
+                Reading {
+                    base,
+                    soa: Some(Place::file(path)),
+                    included,
+                    findings: vec![finding],
+                    good: false,
+                }
             }
         }
     }
 }
 
-fn soa_place(records: &[Record], places: &[(u16, u32)], files: &[PathBuf]) -> Option<Place> {
-    let at = records.iter().position(|record| record.rtype == crate::record::RecordType::SOA)?;
-    let &(file, line) = places.get(at)?;
-    Some(Place::line(files.get(usize::from(file))?, line))
+impl Base {
+    /// Where the SOA stands.
+    fn soa(&self) -> Option<Place> {
+        let at = self.records.iter().position(|record| record.rtype == RecordType::SOA)?;
+        let &(file, line) = self.places.get(at)?;
+        Some(Place::line(self.files.get(usize::from(file))?, line))
+    }
+}
+
+/// All files but the zone file itself.
+fn included(files: &[PathBuf]) -> Vec<PathBuf> {
+    files.iter().skip(1).map(|path| normal(path)).collect()
 }
 
 fn duplicates(files: &BTreeSet<PathBuf>, what: &str) -> Vec<Finding> {
@@ -274,7 +324,10 @@ fn duplicates(files: &BTreeSet<PathBuf>, what: &str) -> Vec<Finding> {
         .map(|other| {
             Finding::error(
                 "zone-twice",
-                format!("there is a second {what} file for this zone; {} counts, this one is ignored", first.display()),
+                format!(
+                    "there is a second {what} file for this zone; {} counts, this one is ignored",
+                    first.display()
+                ),
                 "remove one of the two",
             )
             .at(Place::file(other))
@@ -283,9 +336,7 @@ fn duplicates(files: &BTreeSet<PathBuf>, what: &str) -> Vec<Finding> {
 }
 
 fn policy_error(error: ConfigError) -> Finding {
-    let mut finding = error.into_finding();
-    finding.cure = format!("{}; the last good policy stays in force", finding.cure);
-    finding
+    error.finding().and_then_cure("the last good policy stays in force")
 }
 
 /// The zone that a file name stands for.
@@ -293,7 +344,9 @@ fn apex_of(path: &Path) -> Result<Name, Finding> {
     let stem = path.file_stem().and_then(|stem| stem.to_str());
     let name = match stem {
         Some("root") => return Ok(Name::root()),
-        Some(stem) => Name::from_text(stem).map(|name| name.to_lowercase()).map_err(|error| error.to_string()),
+        Some(stem) => Name::from_text(stem)
+            .map(|name| name.to_lowercase())
+            .map_err(|error| error.to_string()),
         None => Err("the file name is not UTF-8".to_owned()),
     };
     name.map_err(|error| {

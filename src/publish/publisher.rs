@@ -304,10 +304,11 @@ fn prepare(change: Change, states: &ZoneStates) -> Result<Prepared, Box<Publishe
     let before = states.get(&zone_key(&apex));
     let Composition {
         records,
+        empty_names,
         composed,
         mut findings,
     } = composition;
-    let zone = match Zone::build(&apex, records, &[]) {
+    let zone = match Zone::build(&apex, records, &empty_names) {
         Ok((zone, told)) => {
             findings.extend(told);
             zone
