@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use signpost::server::{BindError, Inherited, Listen, Server};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -13,8 +13,9 @@ fn bind(addresses: &[SocketAddr]) -> Result<Server, BindError> {
     })
 }
 
-fn loopback(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, port).into()
+/// An address that no other test uses, so that a port given back stays free: a client's port is on 127.0.0.1.
+fn own(test: u8, port: u16) -> SocketAddr {
+    ([127, 0, 53, test], port).into()
 }
 
 fn error_of(addresses: &[SocketAddr]) -> String {
@@ -24,7 +25,7 @@ fn error_of(addresses: &[SocketAddr]) -> String {
 /// A process that is neither we nor root's business: python3 with a socket of this kind, where python3 is installed.
 fn holder(kind: &str) -> Option<(Child, SocketAddr)> {
     let script = format!(
-        "import socket,sys\ns=socket.socket(type=socket.SOCK_{kind})\ns.bind(('127.0.0.1',0))\n\
+        "import socket,sys\ns=socket.socket(type=socket.SOCK_{kind})\ns.bind(('127.0.53.1',0))\n\
          if '{kind}'=='STREAM': s.listen()\nprint(s.getsockname()[1],flush=True)\nsys.stdin.read()"
     );
     let spawned = Command::new("python3")
@@ -38,7 +39,7 @@ fn holder(kind: &str) -> Option<(Child, SocketAddr)> {
     };
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
-    Some((child, loopback(line.trim().parse().unwrap())))
+    Some((child, own(1, line.trim().parse().unwrap())))
 }
 
 #[test]
@@ -63,9 +64,9 @@ fn names_the_process_that_holds_the_port() {
 
 #[test]
 fn all_or_nothing() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let taken = TcpListener::bind(("127.0.53.2", 0)).unwrap().local_addr().unwrap();
     let held = UdpSocket::bind(taken).unwrap();
-    let free = bind(&[loopback(0)]).unwrap().addresses()[0];
+    let free = bind(&[own(2, 0)]).unwrap().addresses()[0];
     assert!(bind(&[free, taken]).is_err());
     UdpSocket::bind(free).expect("the first address was given back");
     drop(held);
@@ -74,19 +75,19 @@ fn all_or_nothing() {
 
 #[test]
 fn refuses_a_port_that_another_server_of_the_same_user_has() {
-    let first = bind(&[loopback(0)]).unwrap();
+    let first = bind(&[own(3, 0)]).unwrap();
     let address = first.addresses()[0];
     assert!(bind(&[address]).is_err());
     // Even one that shares: SO_REUSEPORT would let us in, and take half of its queries.
     let sharing = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
     sharing.set_reuse_port(true).unwrap();
-    sharing.bind(&loopback(0).into()).unwrap();
+    sharing.bind(&own(3, 0).into()).unwrap();
     assert!(bind(&[sharing.local_addr().unwrap().as_socket().unwrap()]).is_err());
 }
 
 #[test]
 fn an_address_named_twice_is_told() {
-    let free = bind(&[loopback(0)]).unwrap().addresses()[0];
+    let free = bind(&[own(4, 0)]).unwrap().addresses()[0];
     assert_eq!(
         error_of(&[free, free]),
         format!("cannot listen on {free}: another address in listen covers it already; take one of the two out")
@@ -99,13 +100,15 @@ fn an_address_named_twice_is_told() {
 fn errors_read_like_advice() {
     insta::assert_snapshot!("nothing", error_of(&[]));
     insta::assert_snapshot!("no_such_address", error_of(&["192.0.2.53:5300".parse().unwrap()]));
-    let not_permitted = BindError::NotPermitted { address: loopback(53) };
+    let not_permitted = BindError::NotPermitted {
+        address: "0.0.0.0:53".parse().unwrap(),
+    };
     insta::assert_snapshot!("not_permitted", not_permitted.to_string());
 }
 
 #[test]
 fn serves_sockets_handed_over_instead_of_listen() {
-    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = TcpListener::bind(("127.0.53.6", 0)).unwrap();
     let address = tcp.local_addr().unwrap();
     let udp = UdpSocket::bind(("0.0.0.0", address.port())).unwrap();
     let (pipe, _writer) = std::io::pipe().unwrap();
@@ -119,7 +122,7 @@ fn serves_sockets_handed_over_instead_of_listen() {
     let server = Server::adopt(
         &Listen {
             workers: 2,
-            ..Listen::on([loopback(53)])
+            ..Listen::on([own(6, 53)])
         },
         inherited,
     )
@@ -150,7 +153,7 @@ fn serves_sockets_handed_over_instead_of_listen() {
 
 #[test]
 fn sockets_like_listen_are_no_finding() {
-    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = TcpListener::bind(("127.0.53.7", 0)).unwrap();
     let address = tcp.local_addr().unwrap();
     let udp = UdpSocket::bind(address).unwrap();
     let inherited = vec![Inherited::new("dns", udp), Inherited::new("dns", tcp)];
@@ -161,7 +164,7 @@ fn sockets_like_listen_are_no_finding() {
 
 #[test]
 fn nothing_handed_over_means_listen() {
-    let server = Server::adopt(&Listen::on([loopback(0)]), Inherited::take()).unwrap();
+    let server = Server::adopt(&Listen::on([own(8, 0)]), Inherited::take()).unwrap();
     assert_eq!(server.addresses().len(), 1);
     assert_eq!(server.findings(), []);
 }
@@ -169,7 +172,7 @@ fn nothing_handed_over_means_listen() {
 #[test]
 fn takes_sockets_from_systemd() {
     for (flags, datagram) in [(&["-d"][..], true), (&[][..], false)] {
-        let address = bind(&[loopback(0)]).unwrap().addresses()[0];
+        let address = bind(&[own(9, 0)]).unwrap().addresses()[0];
         let spawned = Command::new("systemd-socket-activate")
             .args(flags)
             .arg(format!("--listen={address}"))

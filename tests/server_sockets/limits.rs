@@ -5,7 +5,7 @@ use signpost::server::{Limits, Listen, Server};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -154,7 +154,7 @@ fn idle_and_slow_clients_do_not_delay_fresh_ones() {
     let before = fresh_answers(address);
     let idle: Vec<TcpStream> = (0..2_000).map(|_| tcp_client(address)).collect();
     let mut slow: Vec<TcpStream> = (0..1_000).map(|_| tcp_client(address)).collect();
-    let done = AtomicBool::new(false);
+    let (rounds, done) = (AtomicU32::new(0), AtomicBool::new(false));
     let during = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Relaxed) {
@@ -165,25 +165,32 @@ fn idle_and_slow_clients_do_not_delay_fresh_ones() {
                     }
                     std::thread::sleep(Duration::from_micros(900));
                 }
+                rounds.fetch_add(1, Relaxed);
             }
         });
-        let during: Vec<Answers> = (0..3).map(|_| fresh_answers(address)).collect();
+        let mut during = Vec::new();
+        while rounds.load(Relaxed) < 3 {
+            during.push(fresh_answers(address));
+        }
         done.store(true, Relaxed);
         during
     });
     drop(idle);
-    println!("before {before:?}, during {during:?}, {:?}", server.totals());
-    // The best of three: the machine may be busy with something else.
-    let best = |kind: fn(&Answers) -> Duration| during.iter().map(kind).min().unwrap();
+    // The median of the percentiles: the machine may be busy with something else for a while.
+    let median = |kind: fn(&Answers) -> Duration| {
+        let mut all: Vec<Duration> = during.iter().map(kind).collect();
+        all.sort();
+        all[all.len() / 2]
+    };
+    let [udp, tcp] = [median(|answers| answers.udp), median(|answers| answers.tcp)];
+    println!(
+        "before {before:?}, during UDP {udp:?} TCP {tcp:?} ({} times), {:?}",
+        during.len(),
+        server.totals()
+    );
     let bound = |quiet: Duration| quiet * 5 + Duration::from_millis(10);
-    assert!(
-        best(|answers| answers.tcp) <= bound(before.tcp),
-        "TCP {before:?} {during:?}"
-    );
-    assert!(
-        best(|answers| answers.udp) <= bound(before.udp),
-        "UDP {before:?} {during:?}"
-    );
+    assert!(tcp <= bound(before.tcp), "TCP {before:?} {during:?}");
+    assert!(udp <= bound(before.udp), "UDP {before:?} {during:?}");
     assert!(server.totals().tcp_evicted >= 1_000, "{:?}", server.totals());
 }
 

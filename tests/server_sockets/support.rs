@@ -23,6 +23,7 @@ impl Handler for Echo {
     fn answer(&self, (): &(), transport: Transport, query: &[u8], out: &mut [u8]) -> Option<usize> {
         assert!(out.len() >= if transport == Transport::Tcp { 65_535 } else { 1232 });
         match query.get(12..) {
+            None => return None,
             Some(b"panic") => panic!("the handler was told to"),
             Some(b"silence") => return None,
             Some(b"huge") if transport == Transport::Tcp => {

@@ -193,7 +193,7 @@ impl Batch {
                 );
                 let query = Query {
                     octets,
-                    peer: &*(&raw const (*all).peers[i]),
+                    peer: &(*all).peers[i],
                 };
                 let out = std::slice::from_raw_parts_mut(self.room(i), self.payload);
                 respond(query, out)
