@@ -221,6 +221,26 @@ fn bind_reads_back_what_we_write() {
     assert_same(&records, &binds(folder.path()), "BIND");
 }
 
+/// Both write text that the other reads, and between them stand only octets in hexadecimal: a wire
+/// form that we had wrong both in reading and in writing would show here.
+#[test]
+fn bind_agrees_on_the_octets_of_every_type() {
+    let folder = folder_with(&rich_zone());
+    let records = ours(&folder.path().join("zone"));
+    let mut opaque = String::new();
+    for Record {
+        owner,
+        rtype,
+        ttl,
+        rdata,
+    } in &records
+    {
+        writeln!(opaque, "{owner} {ttl} TYPE{} {}", rtype.0, text::Opaque(rdata)).unwrap();
+    }
+    std::fs::write(folder.path().join("zone"), opaque).unwrap();
+    assert_same(&records, &binds(folder.path()), "BIND");
+}
+
 #[test]
 fn nsd_reads_back_what_we_write() {
     let (folder, records) = written();

@@ -196,10 +196,11 @@ fn template(words: &[Token<'_>]) -> Vec<u8> {
         _ => {
             for word in words {
                 let quote: &[u8] = if word.quoted { b"\"" } else { b"" };
-                for part in [b" ", quote, word.text, quote] {
+                for part in [quote, word.text, quote, b" "] {
                     template.extend_from_slice(part);
                 }
             }
+            template.pop();
         }
     }
     template

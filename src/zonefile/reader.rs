@@ -209,7 +209,7 @@ impl Reader<'_> {
             if ttl.is_none() && word.first().is_some_and(u8::is_ascii_digit) {
                 let seconds = parse_period(word).ok_or_else(|| {
                     let what = format!("`{}` is no TTL and no record type", Printable(word));
-                    let cure = "write seconds such as 3600, or numbers that each have a unit such as 1h30m";
+                    let cure = "write the type before the data; a TTL is seconds such as 3600 or has units as in 1h30m";
                     Fault::coded("zone-ttl", Some(entry.start(next)), what, cure)
                 })?;
                 ttl = Some(self.limited_ttl(seconds, scope, entry));
@@ -375,7 +375,10 @@ impl Reader<'_> {
             };
             let cure = match &self.foreign_soa {
                 Some(_) => "name the zone file after the zone it holds".to_owned(),
-                None => example_cure(RecordType::SOA),
+                None => {
+                    let example = text::example(RecordType::SOA).unwrap_or_default();
+                    format!("start it with a line like `@ 3600 IN SOA {example}`")
+                }
             };
             let here = Here {
                 code,

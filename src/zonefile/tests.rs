@@ -242,11 +242,10 @@ fn broken() -> Vec<(&'static str, Vec<u8>)> {
         ("second SOA", "@ SOA ns hostmaster 2 2 3 4 5"),
         ("SOA below the apex", "sub SOA ns hostmaster 2 2 3 4 5"),
         ("control characters", "a\u{1b}[31m\u{202e} A \u{7}"),
-        ("no UTF-8", "b\u{fffd} A x"),
     ];
     let mut cases: Vec<(&str, Vec<u8>)> = behind_soa
         .iter()
-        .map(|(name, text)| (*name, format!("{soa}{text}").replace('\u{fffd}', "\u{e9}").into_bytes()))
+        .map(|(name, text)| (*name, format!("{soa}{text}").into_bytes()))
         .collect();
     let long = format!("{soa}x TXT {} \"{}\n", "a ".repeat(200), "b".repeat(200));
     let utf16: Vec<u8> = soa.encode_utf16().flat_map(u16::to_le_bytes).collect();
