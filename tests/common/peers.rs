@@ -1,8 +1,8 @@
 //! The judges: BIND, NSD, Knot and Unbound as Debian ships them, each in the foreground from a
 //! configuration of its own.
 //!
-//! All are set up to answer as alike as they can: minimal responses (only a referral carries an
-//! additional section), UDP payloads of 1232 octets (RFC 9715), one worker each so that answers
+//! All are set up to answer as alike as they can: minimal responses (BIND's `yes` leaves sibling
+//! glue out of referrals and `no-auth` does not, so it is `no-auth`), UDP payloads of 1232 octets (RFC 9715), one worker each so that answers
 //! come in the order of the questions, no rate limits, no cookies, no control channel, and no
 //! check of a zone beyond what the protocol forbids.
 
@@ -47,7 +47,7 @@ fn named(dir: &Path, prefix: &[String], port: u16, zones: &[ZoneOf]) -> Launch {
         "options {{ directory \"{here}\"; pid-file none; session-keyfile \"{here}/session.key\";\n\
          listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};\n\
          recursion no; allow-query {{ any; }}; allow-transfer {{ none; }}; notify no; dnssec-validation no;\n\
-         minimal-responses yes; minimal-any no; answer-cookie no; require-server-cookie no;\n\
+         minimal-responses no-auth; minimal-any no; zero-no-soa-ttl no; answer-cookie no; require-server-cookie no;\n\
          edns-udp-size 1232; max-udp-size 1232; version none; hostname none; server-id none;\n\
          check-names primary ignore; check-integrity no; check-sibling no; check-mx ignore; check-mx-cname ignore;\n\
          check-srv-cname ignore; check-spf ignore; check-wildcard no; check-dup-records ignore; empty-zones-enable no; }};\n\
@@ -73,7 +73,7 @@ pub(crate) fn nsd(dir: &Path, zones: &[ZoneOf]) -> Peer {
     let mut conf = format!(
         "server:\n ip-address: 127.0.0.1@{port}\n username: \"\"\n chroot: \"\"\n zonesdir: \"{here}\"\n database: \"\"\n \
          pidfile: \"\"\n xfrdfile: \"{here}/xfrd.state\"\n zonelistfile: \"{here}/zone.list\"\n xfrdir: \"{here}\"\n \
-         server-count: 1\n hide-version: yes\n minimal-responses: yes\n refuse-any: no\n answer-cookie: no\n \
+         server-count: 1\n hide-version: yes\n minimal-responses: yes\n confine-to-zone: yes\n refuse-any: no\n answer-cookie: no\n \
          ipv4-edns-size: 1232\n ipv6-edns-size: 1232\n rrl-ratelimit: 0\n rrl-whitelist-ratelimit: 0\n\
          remote-control:\n control-enable: no\n"
     );

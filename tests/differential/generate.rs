@@ -23,6 +23,9 @@ pub(crate) struct TestZone {
     pub(crate) hints: Vec<WireName>,
 }
 
+/// The zone whose apex owns a DNAME.
+const DNAME_ZONE: &str = "dname.test";
+
 /// What stands at a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -74,7 +77,7 @@ pub(crate) fn world(seed: u64) -> Vec<TestZone> {
         name("c.p.test"),
         name("deep.g.c.p.test"),
         name("other.test"),
-        name("dname.test"),
+        name(DNAME_ZONE),
     ];
     if seed % 3 == 2 {
         apexes.push(name("."));
@@ -86,7 +89,7 @@ pub(crate) fn world(seed: u64) -> Vec<TestZone> {
     let targets = targets(&mut rng, &skeletons);
     skeletons
         .iter()
-        .map(|skeleton| skeleton.flesh_out(&mut rng, &targets))
+        .map(|skeleton| skeleton.flesh_out(&mut rng, &targets, &apexes))
         .collect()
 }
 
@@ -101,7 +104,7 @@ impl Skeleton {
     fn grow(rng: &mut Rng, apex: &[u8], apexes: &[WireName]) -> Self {
         let mut skeleton = Self {
             apex: apex.to_vec(),
-            apex_is_dname: apex == name("dname.test"),
+            apex_is_dname: apex == name(DNAME_ZONE),
             kinds: BTreeMap::new(),
         };
         if skeleton.apex_is_dname {
@@ -180,8 +183,8 @@ impl Skeleton {
         self.kinds.contains_key(owner) || below(Kind::Cut) || below(Kind::Dname)
     }
 
-    fn flesh_out(&self, rng: &mut Rng, targets: &[WireName]) -> TestZone {
-        let mut zone = Writer::new(rng, &self.apex, targets);
+    fn flesh_out(&self, rng: &mut Rng, targets: &[WireName], apexes: &[WireName]) -> TestZone {
+        let mut zone = Writer::new(rng, &self.apex, targets, apexes);
         zone.apex(self.apex_is_dname);
         for (owner, kind) in &self.kinds {
             match kind {
@@ -232,32 +235,41 @@ struct Writer<'a> {
     rng: &'a mut Rng,
     apex: &'a [u8],
     targets: &'a [WireName],
-    /// Half of the targets are ours, so that chains form.
+    /// Most targets are ours, so that chains form: the peers differ on chains that leave the zone.
     own_targets: Vec<WireName>,
     text: String,
     owners: BTreeSet<WireName>,
+    /// RRsets that are complete: a second one would mix TTLs (RFC 2181 §5.2).
+    done: BTreeSet<(WireName, &'static str)>,
     hints: BTreeSet<WireName>,
 }
 
 impl<'a> Writer<'a> {
-    fn new(rng: &'a mut Rng, apex: &'a [u8], targets: &'a [WireName]) -> Self {
+    fn new(rng: &'a mut Rng, apex: &'a [u8], targets: &'a [WireName], apexes: &[WireName]) -> Self {
+        let zone_of = |target: &WireName| {
+            apexes
+                .iter()
+                .filter(|zone| at_or_below(target, zone))
+                .map(Vec::len)
+                .max()
+        };
+        let ours =
+            |target: &&WireName| *target != apex && at_or_below(target, apex) && zone_of(target) == Some(apex.len());
+        let own_targets = targets.iter().filter(ours).cloned().collect();
         Self {
             rng,
             apex,
             targets,
-            own_targets: targets
-                .iter()
-                .filter(|target| at_or_below(target, apex))
-                .cloned()
-                .collect(),
+            own_targets,
             text: String::new(),
             owners: BTreeSet::new(),
+            done: BTreeSet::new(),
             hints: BTreeSet::new(),
         }
     }
 
     fn target(&mut self) -> WireName {
-        let target = if self.rng.chance(60) && !self.own_targets.is_empty() {
+        let target = if self.rng.chance(85) && !self.own_targets.is_empty() {
             self.rng.pick(&self.own_targets)
         } else {
             self.rng.pick(self.targets)
@@ -282,12 +294,20 @@ impl<'a> Writer<'a> {
 
     fn apex(&mut self, is_dname: bool) {
         let apex = self.apex.to_vec();
-        let ns = child(b"ns", &name("ns.example"));
+        let ns = name(if apex == [0] {
+            "ns.root-servers"
+        } else {
+            "ns.ns.example"
+        });
         let (ttl, minimum) = (self.ttl(), self.ttl());
         let soa = format!("{} hostmaster.example. 7 7200 3600 1209600 {minimum}", to_text(&ns));
         self.put(&apex, ttl, "SOA", &soa);
         let ttl = self.ttl();
         self.put(&apex, ttl, "NS", &to_text(&ns));
+        if apex == [0] {
+            // BIND loads no zone whose own name server has no address in it.
+            self.put(&ns, 3600, "A", "192.0.2.1");
+        }
         if is_dname {
             let target = self.target();
             self.put(&apex, ttl, "DNAME", &to_text(&target));
@@ -300,11 +320,10 @@ impl<'a> Writer<'a> {
     }
 
     fn data(&mut self, owner: &[u8]) {
-        let mut types = BTreeSet::new();
         for _ in 0..=self.rng.below(4) {
             let target = self.target();
             let (rtype, rdatas) = random_rrset(self.rng, &target);
-            if !types.insert(rtype) {
+            if !self.done.insert((owner.to_ascii_lowercase(), rtype)) {
                 continue;
             }
             let ttl = self.ttl();
@@ -325,8 +344,8 @@ impl<'a> Writer<'a> {
     }
 
     fn alias(&mut self, owner: &[u8], rtype: &str) {
-        // One in eight points at itself or at what stands above it, for circles.
-        let target = match self.rng.below(8) {
+        // A few point at themselves or at what stands below, for circles.
+        let target = match self.rng.below(40) {
             0 => owner.to_vec(),
             1 => child(b"a", owner),
             _ => self.target(),
@@ -351,13 +370,19 @@ impl<'a> Writer<'a> {
         let ttl = self.ttl();
         for _ in 0..=self.rng.below(3) {
             let target = match self.rng.below(4) {
+                // NSD keeps all zones in one tree and takes glue here for data below the DNAME there.
+                _ if owner == name(DNAME_ZONE) => name("ns.ns.example"),
                 0 | 1 => child(b"ns", owner),
                 2 => child(b"ns1", &child(b"deep", owner)),
                 _ => self.target(),
             };
-            if at_or_below(&target, owner) && target != owner && self.rng.chance(85) && !self.owners.contains(&target) {
+            if at_or_below(&target, owner)
+                && target != owner
+                && self.rng.chance(85)
+                && self.done.insert((target.clone(), "A"))
+            {
                 self.put(&target, 300, "A", "192.0.2.53");
-                if self.rng.chance(50) {
+                if self.rng.chance(50) && self.done.insert((target.clone(), "AAAA")) {
                     self.put(&target, 600, "AAAA", "2001:db8::53");
                 }
             }

@@ -9,7 +9,7 @@
 //! anything but a referral, the payload size and the options in OPT.
 
 use crate::ask::Reply;
-use crate::common::wire::{ANY, CNAME, DNAME, Message, NS, Query, Rr, SOA, TC, WireName, to_text, type_text};
+use crate::common::wire::{ANY, CD, CNAME, DNAME, Message, NS, Query, Rr, SOA, TC, WireName, to_text, type_text};
 use crate::questions::Question;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -86,7 +86,8 @@ impl View {
         };
         note(self.kind != other.kind, "kind");
         note(self.rcode != other.rcode, "rcode");
-        note(self.flags != other.flags, "flags");
+        note((self.flags ^ other.flags) & !CD != 0, "flags");
+        note((self.flags ^ other.flags) & CD != 0, "CD");
         note(self.questions != other.questions, "question");
         note(self.answer != other.answer, "answer");
         note(self.chain != other.chain && self.answer == other.answer, "order");
@@ -97,21 +98,44 @@ impl View {
     }
 }
 
+/// The records as a set: a loop that was gone round twice says no more than once.
 fn sorted(records: &[Rr]) -> Vec<Rr> {
     let mut records = records.to_vec();
     records.sort_unstable();
+    records.dedup();
     records
 }
 
 /// The aspects that stand for themselves: the judges may differ in them and agree in the rest.
-const LONERS: &[&str] = &["glue", "order", "edns", "question"];
+const LONERS: &[&str] = &["glue", "order", "edns", "question", "CD"];
+
+/// How often the judges were asked, and agreed.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Agreement {
+    pub(crate) asked: usize,
+    pub(crate) agreed: usize,
+}
+
+impl Agreement {
+    fn count(&mut self, agreed: bool) {
+        self.asked += 1;
+        self.agreed += usize::from(agreed);
+    }
+
+    pub(crate) fn percent(self) -> f64 {
+        100.0 * self.agreed as f64 / self.asked.max(1) as f64
+    }
+}
 
 /// The count of everything asked.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) asked: usize,
-    /// The judges agreed in everything.
-    pub(crate) agreed: usize,
+    /// Well-formed queries of class IN among them, and those on which the judges agreed in all
+    /// that does not stand for itself.
+    pub(crate) ordinary: Agreement,
+    /// Everything else: odd classes, opcodes, EDNS, broken messages.
+    pub(crate) odd: Agreement,
     /// Where the judges differ: category of question, who stands apart, in what; how often; one example.
     pub(crate) disagreements: BTreeMap<String, (usize, String)>,
     /// Where the judges agree and the accused does not.
@@ -154,8 +178,13 @@ impl Tally {
         let mut disputed: Vec<&'static str> = pairs.concat();
         disputed.sort_unstable();
         disputed.dedup();
+        let agreement = if question.query.is_some() {
+            &mut self.ordinary
+        } else {
+            &mut self.odd
+        };
+        agreement.count(disputed.iter().all(|aspect| LONERS.contains(aspect)));
         if disputed.is_empty() {
-            self.agreed += 1;
             return disputed;
         }
         // The pair that agrees most leaves the third one apart.
@@ -176,7 +205,10 @@ impl Tally {
 
     pub(crate) fn add(&mut self, other: Self) {
         self.asked += other.asked;
-        self.agreed += other.agreed;
+        for (sum, part) in [(&mut self.ordinary, other.ordinary), (&mut self.odd, other.odd)] {
+            sum.asked += part.asked;
+            sum.agreed += part.agreed;
+        }
         self.mismatches.extend(other.mismatches);
         for (key, count) in other.mismatch_kinds {
             *self.mismatch_kinds.entry(key).or_default() += count;
@@ -186,18 +218,33 @@ impl Tally {
         }
     }
 
-    pub(crate) fn agreement_percent(&self) -> f64 {
-        100.0 * self.agreed as f64 / self.asked.max(1) as f64
+    /// The table of what the judges dispute, the most frequent first.
+    pub(crate) fn dispute_table(&self) -> String {
+        self.disputes()
+            .iter()
+            .fold(String::new(), |mut table, (key, count, _)| {
+                let _ = writeln!(table, "{count:>6}  {key}");
+                table
+            })
     }
 
-    /// The table of what the judges dispute.
-    pub(crate) fn dispute_table(&self) -> String {
-        let mut rows: Vec<_> = self.disagreements.iter().collect();
-        rows.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
-        rows.iter().fold(String::new(), |mut table, (key, (count, _))| {
-            let _ = writeln!(table, "{count:>6}  {key}");
-            table
-        })
+    /// The table with an example of each.
+    pub(crate) fn dispute_report(&self) -> String {
+        self.disputes()
+            .iter()
+            .fold(String::new(), |mut report, (key, count, example)| {
+                let _ = writeln!(report, "### {count} {key}\n{example}");
+                report
+            })
+    }
+
+    fn disputes(&self) -> Vec<(&str, usize, &str)> {
+        let rows = self.disagreements.iter();
+        let mut rows: Vec<_> = rows
+            .map(|(key, (count, example))| (&key[..], *count, &example[..]))
+            .collect();
+        rows.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
+        rows
     }
 }
 

@@ -48,9 +48,10 @@ fn signpost_agrees_where_bind_nsd_and_knot_agree() {
         total.add(tally);
     }
     eprintln!(
-        "{} questions, the three agree on {:.2} %; where they do not:\n{}",
+        "{} questions, the three agree on {:.2} % of the ordinary, {:.2} % of the odd; where they do not:\n{}",
         total.asked,
-        total.agreement_percent(),
+        total.ordinary.percent(),
+        total.odd.percent(),
         total.dispute_table()
     );
     assert!(total.mismatches.is_empty(), "{}", mismatch_report(&total));
@@ -65,20 +66,27 @@ fn signpost_agrees_where_bind_nsd_and_knot_agree() {
 /// can load, nothing would be compared and the other test would pass for nothing.
 #[test]
 fn the_judges_agree_with_each_other() {
-    let (tally, _house) = compare(40, House::new(""), false);
-    let percent = tally.agreement_percent();
+    let (tally, _house) = compare(wanted_seed().unwrap_or(40), House::new(""), false);
+    let (ordinary, odd) = (tally.ordinary.percent(), tally.odd.percent());
+    eprintln!(
+        "{} questions, agreement {ordinary:.2} % ordinary, {odd:.2} % odd",
+        tally.asked
+    );
     assert!(
-        percent > 95.0,
-        "the judges agree on {percent:.2} % only:\n{}",
-        tally.dispute_table()
+        ordinary > 90.0 && odd > 35.0,
+        "the judges dispute too much:\n{}",
+        tally.dispute_report()
     );
 }
 
 fn seeds() -> Vec<u64> {
-    match std::env::var("SIGNPOST_DIFF_SEED") {
-        Ok(seed) => vec![seed.parse().expect("SIGNPOST_DIFF_SEED is a number")],
-        Err(_) => SEEDS.to_vec(),
-    }
+    wanted_seed().map_or_else(|| SEEDS.to_vec(), |seed| vec![seed])
+}
+
+/// The seed a person asked for.
+fn wanted_seed() -> Option<u64> {
+    let seed = std::env::var("SIGNPOST_DIFF_SEED").ok()?;
+    Some(seed.parse().expect("SIGNPOST_DIFF_SEED is a number"))
 }
 
 /// Serves the world of `seed` from all servers and asks everything.
