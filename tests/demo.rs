@@ -203,7 +203,7 @@ fn the_start_tells_what_is_served_and_what_was_mended() {
     let mut house = demo();
     house.start(&["skyminds.net"]);
     let serial = house.serial("skyminds.net").to_string();
-    house.daemon().wait_for_log(&serial);
+    house.wait_for_log(0, &serial);
     let log = house.log();
     for word in [
         "skyminds.net",

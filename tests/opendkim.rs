@@ -13,6 +13,7 @@
 
 mod common;
 
+use common::daemon::Daemon;
 use common::netns::Namespace;
 use common::peers::{self, ZoneOf};
 use common::signpost::{BINARY, House};
@@ -57,8 +58,9 @@ fn follow_the_tutorial(dir: &Path) {
 }
 
 /// Waits until something answers for the domain inside the namespace.
-fn wait_for_dns(namespace: &Namespace) {
+fn wait_for_dns(namespace: &Namespace, server: &mut Daemon) {
     wait_for("an answer on port 53 of the namespace", || {
+        assert!(server.is_running(), "the server has ended: {}", server.log());
         let output = namespace.output("dig", &["+short", "+tries=1", "+time=1", "@127.0.0.1", DOMAIN, "SOA"]);
         output.stdout.starts_with(b"ns.").then_some(())
     });
@@ -109,8 +111,8 @@ fn opendkim_accepts_the_key_from_signpost_and_refuses_the_pasted_one_from_bind()
     }];
     let bind_dir = house.path("bind");
     std::fs::create_dir(&bind_dir).unwrap();
-    let bind = peers::bind_in(&namespace, &bind_dir, &zones);
-    wait_for_dns(&namespace);
+    let mut bind = peers::bind_in(&namespace, &bind_dir, &zones);
+    wait_for_dns(&namespace, &mut bind);
     let (content, said) = testkey(&namespace, &house, &private_key);
     assert!(!content, "{said}");
     assert!(said.contains("unknown hash 'rsa-sha256'"), "{said}");
@@ -124,8 +126,8 @@ fn opendkim_accepts_the_key_from_signpost_and_refuses_the_pasted_one_from_bind()
     let namespace = Namespace::new();
     let config = house.path("signpost.toml");
     let arguments = ["--config", config.to_str().unwrap()];
-    let _signpost = namespace.start("signpost", &house.path("state"), BINARY, arguments);
-    wait_for_dns(&namespace);
+    let mut signpost = namespace.start("signpost", &house.path("state"), BINARY, arguments);
+    wait_for_dns(&namespace, &mut signpost);
     let (content, said) = testkey(&namespace, &house, &private_key);
     assert!(content, "{said}");
     assert!(said.contains("key OK"), "{said}");

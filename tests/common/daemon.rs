@@ -116,13 +116,6 @@ impl Daemon {
         }
     }
 
-    /// Waits until `text` stands in the log; returns the line.
-    pub(crate) fn wait_for_log(&self, text: &str) -> String {
-        wait_for(&format!("`{text}` in the log of {}", self.name), || {
-            self.log().lines().find(|line| line.contains(text)).map(str::to_owned)
-        })
-    }
-
     /// Sends a signal by name: `HUP`, `KILL`.
     pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill")

@@ -72,27 +72,23 @@ impl House {
 
     /// Starts the server and waits until it serves `zones`.
     pub(crate) fn start(&mut self, zones: &[&str]) {
-        self.start_under(&[], zones);
+        self.start_program(&[], Path::new(BINARY), zones);
     }
 
-    /// Starts the server below another command, such as one that drops privileges.
-    pub(crate) fn start_under(&mut self, prefix: &[String], zones: &[&str]) {
+    /// Starts a copy of the binary below another command, such as one that drops privileges, and
+    /// waits until it serves `zones`.
+    pub(crate) fn start_program(&mut self, prefix: &[String], program: &Path, zones: &[&str]) {
         let apexes: Vec<WireName> = zones.iter().map(|zone| name(zone)).collect();
-        self.launch(prefix).wait_until_serving_at(&apexes);
+        let address = self.address;
+        self.launch(prefix, program).wait_until_serving(address, &apexes);
     }
 
     /// Starts the server and does not wait.
-    pub(crate) fn launch(&mut self, prefix: &[String]) -> &mut Self {
-        let launch = Launch::under("signpost", self.dir.path(), prefix, BINARY)
+    pub(crate) fn launch(&mut self, prefix: &[String], program: &Path) -> &mut Daemon {
+        let launch = Launch::under("signpost", self.dir.path(), prefix, program)
             .current_dir(self.dir.path())
             .env("RUST_BACKTRACE", "1");
-        self.daemon = Some(launch.start());
-        self
-    }
-
-    fn wait_until_serving_at(&mut self, apexes: &[WireName]) {
-        let address = self.address;
-        self.daemon_mut().wait_until_serving(address, apexes);
+        self.daemon.insert(launch.start())
     }
 
     pub(crate) fn daemon(&self) -> &Daemon {
@@ -125,6 +121,20 @@ impl House {
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("signpost.log")).unwrap_or_default()
+    }
+
+    /// Where the log ends now.
+    pub(crate) fn log_mark(&self) -> usize {
+        self.log().len()
+    }
+
+    /// Waits until a line behind `mark` contains `text`; returns everything said since.
+    pub(crate) fn wait_for_log(&self, mark: usize, text: &str) -> String {
+        wait_for(&format!("`{text}` in the log"), || {
+            let log = self.log();
+            let since = log.get(mark..).unwrap_or_default();
+            since.contains(text).then(|| since.to_owned())
+        })
     }
 
     /// Runs another command of the binary in the directory, such as `check`.
