@@ -1,0 +1,82 @@
+//! A network namespace: its own loopback, its own port 53, its own `/etc/resolv.conf`.
+
+use super::daemon::{Daemon, Launch};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A namespace of this test. Dropping it deletes it and its resolv.conf.
+pub(crate) struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// A new namespace with the loopback up and 127.0.0.1 as its only resolver. Needs root.
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let namespace = Self {
+            name: format!("signpost-test-{}-{number}", std::process::id()),
+        };
+        run(Command::new("ip").args(["netns", "add", &namespace.name]));
+        run(Command::new("ip").args(["-n", &namespace.name, "link", "set", "lo", "up"]));
+        fs::create_dir_all(namespace.etc()).unwrap();
+        // `ip netns exec` mounts this file over /etc/resolv.conf.
+        fs::write(
+            namespace.etc().join("resolv.conf"),
+            "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n",
+        )
+        .unwrap();
+        namespace
+    }
+
+    /// The command that runs another inside, in its own place.
+    pub(crate) fn prefix(&self) -> Vec<String> {
+        ["ip", "netns", "exec", &self.name].map(str::to_owned).to_vec()
+    }
+
+    /// Runs a command inside and returns what it said.
+    pub(crate) fn output(&self, program: &str, args: &[&str]) -> Output {
+        Command::new("ip")
+            .args(["netns", "exec", &self.name, program])
+            .args(args)
+            .output()
+            .unwrap()
+    }
+
+    /// Starts a server inside, its log in `dir`.
+    pub(crate) fn start(
+        &self,
+        name: &'static str,
+        dir: &Path,
+        program: &str,
+        args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Daemon {
+        Launch::under(name, dir, &self.prefix(), program)
+            .args(args)
+            .current_dir(dir)
+            .start()
+    }
+
+    fn etc(&self) -> PathBuf {
+        Path::new("/etc/netns").join(&self.name)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+        let _ = fs::remove_dir_all(self.etc());
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?} failed (network namespaces need root): {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
