@@ -7,12 +7,10 @@
 //! A file that a KeyTable names stands for what the table says and not for what its path says.
 
 use super::DkimKey;
-use super::layout::{self, Hint, Kind, Unnamed};
+use super::layout::{self, Kind};
 use super::links::{self, Change, Links, RowId, SlotName};
-use super::public::Half;
 use super::reading::{self, Expectation, Reading};
-use super::slot::{self, Claim, Content, Source};
-use super::table::KeyAt;
+use super::slot;
 use crate::finding::{Finding, Place, Severity};
 use crate::name::Name;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -25,49 +23,49 @@ use std::sync::Arc;
 /// as the root, and make the root absolute where a KeyTable names keys by absolute paths below it.
 #[derive(Debug, Default)]
 pub struct KeyDirectory {
-    root: PathBuf,
-    files: HashMap<Arc<Path>, File>,
-    groups: HashMap<Arc<Path>, Group>,
-    links: Links,
-    slots: BTreeMap<Name, BTreeMap<String, Slot>>,
+    pub(super) root: PathBuf,
+    pub(super) files: HashMap<Arc<Path>, File>,
+    pub(super) groups: HashMap<Arc<Path>, Group>,
+    pub(super) links: Links,
+    slots: HashMap<Name, BTreeMap<String, Slot>>,
     /// Files outside of the root that rows name, with the number of links.
     wanted: BTreeMap<Arc<Path>, usize>,
     /// Those of them that are known not to be there.
-    absent: HashSet<Arc<Path>>,
+    pub(super) absent: HashSet<Arc<Path>>,
     touched: Touched,
 }
 
 #[derive(Debug, Default)]
 struct Touched {
-    files: BTreeSet<Arc<Path>>,
-    tables: BTreeSet<Arc<Path>>,
-    groups: BTreeSet<Arc<Path>>,
-    slots: BTreeSet<SlotName>,
+    files: HashSet<Arc<Path>>,
+    tables: HashSet<Arc<Path>>,
+    groups: HashSet<Arc<Path>>,
+    slots: HashSet<SlotName>,
     notes: Vec<Finding>,
 }
 
 #[derive(Debug)]
-struct File {
-    kind: Kind,
+pub(super) struct File {
+    pub(super) kind: Kind,
     /// The last good one.
-    reading: Option<Reading>,
+    pub(super) reading: Option<Reading>,
     /// Of the last content, good or bad.
     findings: Vec<Finding>,
 }
 
 #[derive(Debug, Default)]
-struct Group {
-    files: BTreeSet<Arc<Path>>,
+pub(super) struct Group {
+    pub(super) files: BTreeSet<Arc<Path>>,
     /// Rows that name one of the files, with the file.
-    rows: BTreeSet<RowId>,
+    pub(super) rows: BTreeSet<RowId>,
     /// The slot that the path claims.
     claimed: Option<SlotName>,
 }
 
 #[derive(Debug, Default)]
-struct Slot {
-    groups: BTreeSet<Arc<Path>>,
-    rows: BTreeSet<RowId>,
+pub(super) struct Slot {
+    pub(super) groups: BTreeSet<Arc<Path>>,
+    pub(super) rows: BTreeSet<RowId>,
     key: Option<DkimKey>,
 }
 
@@ -145,11 +143,10 @@ impl KeyDirectory {
     /// Every signing domain with at least one key, in canonical order.
     pub fn domains(&self) -> Vec<&Name> {
         let has_key = |slots: &BTreeMap<String, Slot>| slots.values().any(|slot| slot.key.is_some());
-        self.slots
-            .iter()
-            .filter(|(_, slots)| has_key(slots))
-            .map(|(domain, _)| domain)
-            .collect()
+        let with_keys = self.slots.iter().filter(|(_, slots)| has_key(slots));
+        let mut domains: Vec<&Name> = with_keys.map(|(domain, _)| domain).collect();
+        domains.sort_unstable();
+        domains
     }
 
     fn update_table(&mut self, path: &Arc<Path>, kind: Kind, content: Option<&[u8]>) {
@@ -303,7 +300,7 @@ impl KeyDirectory {
     }
 
     /// Works out which slot the path of a group claims, and marks what changed by it.
-    fn claim(&mut self, path: &Arc<Path>, slots: &mut BTreeSet<SlotName>, findings: &mut Vec<Finding>) {
+    fn claim(&mut self, path: &Arc<Path>, slots: &mut HashSet<SlotName>, findings: &mut Vec<Finding>) {
         let Some(group) = self.groups.get(path) else {
             return;
         };
@@ -332,47 +329,6 @@ impl KeyDirectory {
         }
     }
 
-    fn claim_of(&self, path: &Path, group: &Group, findings: &mut Vec<Finding>) -> Option<SlotName> {
-        let files = || {
-            group
-                .files
-                .iter()
-                .filter_map(|path| Some((path, self.files.get(path)?)))
-        };
-        let (first, _) = files().find(|(_, file)| file.reading.is_some() && file.kind != Kind::Ignored)?;
-        if !path.starts_with(&self.root) {
-            return None;
-        }
-        let texts = files().filter_map(|(_, file)| match file.reading.as_ref()? {
-            Reading::Text(text) => Some(text),
-            Reading::Key(..) => None,
-        });
-        let hint = texts.last().map_or(Hint::default(), |text| Hint {
-            selector: text.selector.as_deref(),
-            domain: text.domain.as_ref(),
-        });
-        let named = layout::identify(&self.root, path, hint);
-        if group.rows.is_empty() {
-            return named
-                .map_err(|unnamed| findings.push(unnamed_finding(&unnamed, first)))
-                .ok();
-        }
-        let mut rows = group.rows.iter().filter_map(|id| self.links.row(*id));
-        if let Ok(own) = named
-            && !rows.clone().any(|row| row.links.iter().any(|(name, _)| *name == own))
-            && let Some(row) = rows.next()
-        {
-            let what = format!(
-                "its path says selector {} of {}, but {} names it for others, and the table counts",
-                own.1,
-                own.0,
-                row.table.display()
-            );
-            findings.push(Finding::note("key-table-overrules", what).at(Place::file(&**first)));
-        }
-        None
-    }
-
     /// Decides a slot anew; says whether its key is another one now.
     fn decide(&mut self, name: &SlotName, findings: &mut Vec<Finding>) -> bool {
         let Some(slot) = self.slots.get(&name.0).and_then(|slots| slots.get(&name.1)) else {
@@ -394,90 +350,4 @@ impl KeyDirectory {
         }
         changed
     }
-
-    /// Everything that speaks for a slot; rows whose file is missing are reported.
-    fn sources<'a>(&'a self, name: &SlotName, slot: &'a Slot, findings: &mut Vec<Finding>) -> Vec<Source<'a>> {
-        let mut sources = vec![];
-        for row in slot.rows.iter().filter_map(|id| self.links.row(*id)) {
-            let claim = Claim::Row(&row.table, row.line);
-            if let KeyAt::Inline(key) = &row.row.key {
-                let content = Content::Key(key, Half::Private);
-                sources.push(Source {
-                    file: &row.table,
-                    claim,
-                    content,
-                });
-            }
-            let files = row
-                .links
-                .iter()
-                .filter(|(own, _)| own == name)
-                .filter_map(|(_, file)| file.as_ref());
-            for file in files {
-                let before = sources.len();
-                self.sources_of_file(file, claim, &mut sources);
-                let is_missing = sources.len() == before && !self.files.contains_key(file);
-                if is_missing && (file.starts_with(&self.root) || self.absent.contains(file)) {
-                    findings.push(missing(file, Place::line(&*row.table, row.line)));
-                }
-            }
-        }
-        let files = slot
-            .groups
-            .iter()
-            .filter_map(|group| self.groups.get(group))
-            .flat_map(|group| &group.files);
-        for (path, file) in files.filter_map(|path| Some((path, self.files.get(path)?))) {
-            if let (Some(reading), false) = (&file.reading, file.kind == Kind::Ignored) {
-                sources.push(Source {
-                    file: path,
-                    claim: Claim::Path,
-                    content: reading.into(),
-                });
-            }
-        }
-        sources
-    }
-
-    /// The file that a row names, and the public files of its group.
-    fn sources_of_file<'a>(&'a self, file: &Arc<Path>, claim: Claim<'a>, sources: &mut Vec<Source<'a>>) {
-        let (_, stem) = layout::classify(file);
-        let group = self.groups.get(layout::group(file, &stem).as_path());
-        for path in group.into_iter().flat_map(|group| &group.files) {
-            let Some(reading) = self.files.get(path).and_then(|file| file.reading.as_ref()) else {
-                continue;
-            };
-            if path == file || !matches!(reading, Reading::Key(_, Half::Private)) {
-                sources.push(Source {
-                    file: path,
-                    claim,
-                    content: reading.into(),
-                });
-            }
-        }
-    }
-}
-
-fn missing(file: &Path, place: Place) -> Finding {
-    Finding::error(
-        "key-table-file-missing",
-        format!("{} is not there or cannot be read", file.display()),
-        "put the key there, let Signpost read it, or take the row out",
-    )
-    .at(place)
-}
-
-fn unnamed_finding(unnamed: &Unnamed, file: &Path) -> Finding {
-    let (code, cure) = match unnamed {
-        Unnamed::NoDomain if !file.as_os_str().is_ascii() => (
-            "key-no-domain",
-            "name the folder by the domain in ASCII, as `xn--mnchen-3ya.example` (RFC 5890 §2.3.2.1)",
-        ),
-        Unnamed::NoDomain => (
-            "key-no-domain",
-            "put it into a folder named by its domain, as `example.org/SELECTOR.private`, or name it in a KeyTable",
-        ),
-        Unnamed::BadSelector(_) => ("key-selector", "rename the file to its selector, as `2026b.private`"),
-    };
-    Finding::error(code, unnamed.to_string(), cure).at(Place::file(file))
 }

@@ -43,7 +43,7 @@ pub(super) fn plain<'a>(content: &'a [u8], store: &'a mut Zeroizing<Vec<u8>>) ->
 /// Does it hold the start of a PEM block, be it only the first few characters of one?
 pub(super) fn looks_like_pem(text: &[u8]) -> bool {
     let start = text.trim_ascii_start();
-    find(text, BEGIN).is_some() || (start.len() >= 2 && BEGIN.starts_with(start))
+    find(text, BEGIN).is_some() || (!start.is_empty() && BEGIN.starts_with(start))
 }
 
 /// The key of the first PEM block that can hold one; private keys go before all else, so that a

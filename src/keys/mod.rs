@@ -17,10 +17,12 @@
 //! | `reading` | the content of one file, by what its name promises |
 //! | `links` | which table rows name which file for whom |
 //! | `slot` | one selector of one domain: who wins, what is published |
+//! | `claims` | which groups and rows speak for a selector |
 //! | `directory` | all of it, incrementally |
 //!
 //! Refused: RSA under 1024 bits (RFC 8301 §3.2), every algorithm but RSA and Ed25519, encrypted keys.
 
+mod claims;
 mod directory;
 mod fault;
 mod layout;
