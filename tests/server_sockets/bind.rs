@@ -152,6 +152,52 @@ fn serves_sockets_handed_over_instead_of_listen() {
 }
 
 #[test]
+fn an_inherited_socket_of_both_families_answers_from_the_address_asked() {
+    let socket = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::DGRAM, None).unwrap();
+    socket.set_only_v6(false).unwrap();
+    socket.bind(&"[::]:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    let inherited = vec![Inherited::new("dns", UdpSocket::from(socket))];
+    let _running = Server::adopt(&Listen::on([own(10, 53)]), inherited)
+        .unwrap()
+        .serve(Echo)
+        .unwrap();
+    for ip in ["127.0.0.1", "127.0.0.2", "::1"] {
+        let client = udp_client(SocketAddr::new(ip.parse().unwrap(), port));
+        assert_eq!(
+            ask_udp(&client, &query(1, ip)).unwrap_or_else(|error| panic!("{ip}: {error}")),
+            echoed(1, ip)
+        );
+    }
+}
+
+#[test]
+fn a_machine_without_ipv6_serves_the_rest() {
+    let this = std::env::current_exe().unwrap();
+    let setup = "ip link set lo up && sysctl -qw net.ipv6.conf.all.disable_ipv6=1 && echo ready && \
+                 exec \"$0\" --exact bind::child_without_ipv6 --ignored --nocapture";
+    let child = Command::new("unshare")
+        .args(["-rn", "sh", "-c", setup])
+        .arg(this)
+        .output();
+    let Some(child) = child.ok().filter(|child| child.stdout.starts_with(b"ready")) else {
+        eprintln!("skipped: no network namespace to be had");
+        return;
+    };
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+}
+
+#[test]
+#[ignore = "run in a network namespace by a_machine_without_ipv6_serves_the_rest"]
+fn child_without_ipv6() {
+    let ipv6 = "[::1]:5300".parse().unwrap();
+    let server = bind(&[own(11, 5300), ipv6]).unwrap();
+    assert_eq!(server.addresses(), [own(11, 5300)]);
+    assert_eq!(server.findings()[0].code, "listen-without-ipv6");
+    assert!(matches!(bind(&[ipv6]), Err(BindError::NoSuchAddress { address }) if address == ipv6));
+}
+
+#[test]
 fn sockets_like_listen_are_no_finding() {
     let tcp = TcpListener::bind(("127.0.53.7", 0)).unwrap();
     let address = tcp.local_addr().unwrap();

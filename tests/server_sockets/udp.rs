@@ -101,6 +101,20 @@ fn a_query_nobody_answers_does_not_hold_up_the_next() {
 }
 
 #[test]
+fn counts_truncated_answers() {
+    let server = start(&["127.0.0.1:0"], Limits::default());
+    let client = udp_client(server.addresses()[0]);
+    let mut truncated = query(1, "x");
+    // TC: the handler echoes it.
+    truncated[2] |= 0x02;
+    assert!(ask_udp(&client, &truncated).is_ok());
+    assert!(ask_udp(&client, &query(2, "x")).is_ok());
+    let totals = until(&server, |totals| totals.udp_answers == 2);
+    until(&server, |totals| totals.udp_truncated == 1);
+    assert_eq!(totals.udp_queries, 2);
+}
+
+#[test]
 fn never_answers_to_port_0() {
     let server = start(&["127.0.0.1:0", "0.0.0.0:0"], Limits::default());
     let Ok(raw) = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP)) else {
