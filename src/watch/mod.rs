@@ -138,7 +138,7 @@ pub enum Kind {
     /// Nothing, or nothing any more.
     Gone,
     /// There is something, but it cannot be known: its last good content should stay in use.
-    /// `NotFound` is a link that leads nowhere. The path may be a directory that cannot be listed;
+    /// `NotFound` is a link that leads nowhere, or in a circle. The path may be a directory that cannot be listed;
     /// when it can again, `Gone` is reported for the directory's own path.
     Unreadable(io::ErrorKind),
 }

@@ -71,8 +71,7 @@ pub(super) fn probe(path: &Path) -> Probe {
     let (seen, device) = if link {
         match fs::metadata(path) {
             Ok(target) => (seen(&target, Some(&own)), Some(target.dev())),
-            // The name is there: a link to nowhere is not an absent file.
-            Err(error) => (Seen::Unreadable(error.kind()), None),
+            Err(error) => (Seen::Unreadable(why_not(&error)), None),
         }
     } else {
         (seen(&own, None), Some(own.dev()))
@@ -83,6 +82,15 @@ pub(super) fn probe(path: &Path) -> Probe {
         winding: link || is_hard_linked(&own),
         plain: own.is_file() && own.nlink() == 1,
         device,
+    }
+}
+
+/// Why a link cannot be followed. Its name is there, so that it is not absent; all the ways to lead
+/// nowhere are `NotFound`.
+fn why_not(error: &io::Error) -> io::ErrorKind {
+    match error.raw_os_error() {
+        Some(libc::ENOTDIR | libc::ELOOP) => io::ErrorKind::NotFound,
+        _ => error.kind(),
     }
 }
 

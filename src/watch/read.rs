@@ -133,7 +133,7 @@ mod tests {
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+                let mut file = OpenOptions::new().append(true).open(&path).unwrap();
                 while !stop.load(Ordering::Relaxed) {
                     file.write_all(b"more").unwrap();
                 }

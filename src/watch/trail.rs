@@ -9,7 +9,7 @@
 use crate::watch::kernel::{Interest, Kernel, Refused, Wd};
 use crate::watch::probe::is_hard_linked;
 use crate::watch::tree::{DirId, Spot};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::num::NonZeroU32;
@@ -31,12 +31,12 @@ pub(super) struct Place {
     /// The directories of the tree it is on: several if links lead to one from several paths.
     pub dirs: Vec<DirId>,
     /// Names in it that trails pass through.
-    pub steps: Option<Box<HashMap<Box<OsStr>, BTreeSet<LinkId>>>>,
+    pub steps: BTreeMap<Box<OsStr>, BTreeSet<LinkId>>,
 }
 
 impl Place {
     pub(super) fn is_idle(&self) -> bool {
-        self.dirs.is_empty() && self.steps.is_none()
+        self.dirs.is_empty() && self.steps.is_empty()
     }
 }
 
@@ -115,8 +115,7 @@ impl Places {
         let link = known.unwrap_or_else(|| self.next_link());
         for (wd, name) in &steps {
             let place = self.by_wd.entry(*wd).or_default();
-            let names = place.steps.get_or_insert_default();
-            names.entry(name.clone()).or_default().insert(link);
+            place.steps.entry(name.clone()).or_default().insert(link);
         }
         let old = self.links.insert(link, Link { spot, steps });
         for step in old.into_iter().flat_map(|old| old.steps) {
@@ -151,15 +150,10 @@ impl Places {
         let Some(place) = self.by_wd.get_mut(&step.0) else {
             return;
         };
-        if let Some(names) = &mut place.steps {
-            if let Some(links) = names.get_mut(&step.1) {
-                links.remove(&link);
-                if links.is_empty() {
-                    names.remove(&step.1);
-                }
-            }
-            if names.is_empty() {
-                place.steps = None;
+        if let Some(links) = place.steps.get_mut(&step.1) {
+            links.remove(&link);
+            if links.is_empty() {
+                place.steps.remove(&step.1);
             }
         }
         if place.is_idle() {

@@ -213,7 +213,7 @@ impl View {
 
     fn settle_unreadable(&mut self, old: Option<What>, kind: io::ErrorKind) -> (What, Option<Kind>) {
         match old {
-            // A link whose target directory is gone; anything else may come back as it was.
+            // A link that leads nowhere now has nothing below; anything else may come back as it was.
             Some(What::Dir(id)) if kind != io::ErrorKind::NotFound => {
                 self.darken(id, kind);
                 return (What::Dir(id), None);
@@ -365,12 +365,7 @@ impl View {
                 Some((*id, name.into()))
             }
         });
-        let links = place
-            .steps
-            .as_ref()
-            .and_then(|steps| steps.get(name))
-            .into_iter()
-            .flatten();
+        let links = place.steps.get(name).into_iter().flatten();
         in_tree
             .chain(links.filter_map(|link| self.spot_of_link(*link)))
             .collect()
@@ -389,7 +384,7 @@ impl View {
                 spots.extend(self.spot_of(id));
             }
         }
-        let links = place.steps.iter().flat_map(|steps| steps.values().flatten());
+        let links = place.steps.values().flatten();
         spots.extend(links.filter_map(|link| self.spot_of_link(*link)));
         spots
     }

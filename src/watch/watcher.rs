@@ -334,7 +334,9 @@ impl Resting {
 
     fn due(&mut self, now: Instant) -> Vec<Spot> {
         let mut due = Vec::new();
-        while let Some((_, spot)) = self.queue.pop_front_if(|(until, _)| *until <= now) {
+        while self.next().is_some_and(|until| until <= now)
+            && let Some((_, spot)) = self.queue.pop_front()
+        {
             if self.until.get(&spot).is_some_and(|until| *until <= now) {
                 self.until.remove(&spot);
                 due.push(spot);

@@ -30,12 +30,13 @@ impl Random {
     }
 }
 
-/// One operation; most fail now and then, as the paths are random.
-fn operate(random: &mut Random, base: &Path) -> io::Result<()> {
+/// One operation; most fail now and then, as the paths are random. Whether the consumer must look
+/// at once: a hard link whose new name is gone again before anybody looked is what the watcher cannot see.
+fn operate(random: &mut Random, base: &Path) -> io::Result<bool> {
     let (one, two) = (random.path(base), random.path(base));
     // All of one length: only stamps and hints tell them apart.
     let content = format!("{:03}", random.below(1000));
-    match random.below(15) {
+    let done = match random.below(15) {
         0..3 => fs::write(&one, content),
         3..5 => {
             let new = base.join("new");
@@ -55,8 +56,9 @@ fn operate(random: &mut Random, base: &Path) -> io::Result<()> {
             fs::rename(&new, &one)
         }
         12 => {
-            // Hard links only beside the old name: what is written through others is seen by rescans only.
-            fs::hard_link(&one, one.with_file_name(["a", "b", "c", "d"][random.below(4)]))
+            // Beside the old name: what is written through a new one elsewhere is seen by rescans only.
+            fs::hard_link(&one, one.with_file_name(["a", "b", "c", "d"][random.below(4)]))?;
+            return Ok(true);
         }
         13 if fs::symlink_metadata(&one)?.is_file() => {
             fs::set_permissions(&one, Permissions::from_mode([0o600, 0o644][random.below(2)]))
@@ -68,7 +70,8 @@ fn operate(random: &mut Random, base: &Path) -> io::Result<()> {
             fs::create_dir(base.join("root"))
         }
         _ => Ok(()),
-    }
+    };
+    done.map(|()| false)
 }
 
 fn soak(seed: u64, options: &Options, operations: usize) {
@@ -79,15 +82,17 @@ fn soak(seed: u64, options: &Options, operations: usize) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut consumer = Consumer::with(vec![Root::directory(ROOT, &root)], options);
     for _ in 0..operations {
-        let _ = operate(&mut random, dir.path());
-        if random.below(4) == 0 {
+        let linked = operate(&mut random, dir.path()).unwrap_or(false);
+        if linked || random.below(4) == 0 {
             consumer.step(Duration::ZERO);
         }
     }
     consumer.until_true(&root, &format!("seed {seed}"));
     // And it still hears: nothing that was learnt may have cost a watch.
     for number in 0..50 {
-        let _ = operate(&mut random, dir.path());
+        if operate(&mut random, dir.path()).unwrap_or(false) {
+            consumer.step(Duration::ZERO);
+        }
         if number % 10 == 9 {
             consumer.until_true(&root, &format!("seed {seed}, afterwards {number}"));
         }

@@ -147,8 +147,8 @@ fn walk(path: &Path, above: &mut Vec<(u64, u64)>, links: u32, found: &mut BTreeM
     // The root may be a link; that is not counted as one in the tree.
     let links = links + u32::from(own.is_symlink());
     match fs::metadata(path) {
-        Err(error) => {
-            found.insert(path.to_path_buf(), State::Unreadable(error.kind()));
+        Err(_) => {
+            found.insert(path.to_path_buf(), State::Unreadable(io::ErrorKind::NotFound));
         }
         Ok(meta) if meta.is_dir() => {
             let identity = (meta.dev(), meta.ino());
