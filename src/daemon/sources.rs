@@ -84,7 +84,8 @@ pub(super) struct Made {
 impl Sources {
     pub(super) fn new(config: Config) -> Result<Self, ConfigError> {
         Ok(Self {
-            keys: KeyDirectory::new(&config.keys),
+            // As the watcher writes paths: a KeyTable may name keys by absolute paths.
+            keys: KeyDirectory::new(&std::path::absolute(&config.keys).unwrap_or_else(|_| config.keys.clone())),
             default_policy: config.policy_for(&ZoneConfig::default())?,
             config,
             zones: ZoneFiles::default(),

@@ -55,6 +55,7 @@ pub(super) fn serve(apex: &str, serial: u32, content: u8, composed: bool) -> Cha
     Change::Serve {
         apex: name(apex),
         composition: Composition {
+            empty_names: vec![],
             records,
             composed: composed.into_iter().collect(),
             findings: vec![],
