@@ -25,6 +25,7 @@ pub(super) fn answer(zone: &Zone, qtype: RecordType, name: LookupName, response:
         response,
         name,
         followed: 0,
+        passed: [0; MAX_CHAIN],
     };
     match walk.run() {
         Ok(rcode) => Outcome::code(rcode),
@@ -42,6 +43,8 @@ struct Walk<'w, 'o> {
     /// The name that the walk has come to.
     name: LookupName,
     followed: usize,
+    /// The hashes of the names it has passed, as many as were followed.
+    passed: [u64; MAX_CHAIN],
 }
 
 impl<'w> Walk<'w, '_> {
@@ -53,12 +56,16 @@ impl<'w> Walk<'w, '_> {
         }
     }
 
-    /// Goes on at `next`, if that is ours to answer and the chain is not too long.
+    /// Goes on at `next`, if that is ours to answer, has not been passed yet, and the chain is not
+    /// too long.
     fn follow(&mut self, next: LookupName) -> End {
+        let hash = next.suffix_hash(next.label_count());
+        self.passed[self.followed] = self.name.suffix_hash(self.name.label_count());
         self.followed += 1;
+        let loops = self.passed[..self.followed].contains(&hash);
         let leaves_zone = !is_at_or_below(next.as_wire(), self.zone.apex().as_wire());
         self.name = next;
-        (leaves_zone || self.followed == MAX_CHAIN).then_some(Rcode::NOERROR)
+        (loops || leaves_zone || self.followed == MAX_CHAIN).then_some(Rcode::NOERROR)
     }
 
     fn step(&mut self) -> Result<End, Full> {

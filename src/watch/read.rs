@@ -85,6 +85,7 @@ fn too_large(size: u64, limit: u64) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
     use super::*;
     use std::fs;
     use std::io::Write;
@@ -133,9 +134,9 @@ mod tests {
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+                let file = OpenOptions::new().write(true).open(&path).unwrap();
                 while !stop.load(Ordering::Relaxed) {
-                    file.write_all(b"more").unwrap();
+                    file.write_all_at(b"more", 0).unwrap();
                 }
             });
             for _ in 0..200 {
