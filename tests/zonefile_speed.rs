@@ -20,7 +20,12 @@ fn write_zone(path: &Path) -> std::io::Result<()> {
     )?;
     for i in 0..(RECORDS - 3) / 10 + 1 {
         let octet = i % 254 + 1;
-        writeln!(out, "host-{i}\t\tIN\tA\t192.0.2.{octet}\n\t\tIN\tAAAA\t2001:db8::{i:x}")?;
+        writeln!(
+            out,
+            "host-{i}\t\tIN\tA\t192.0.2.{octet}\n\t\tIN\tAAAA\t2001:db8::{:x}:{:x}",
+            i >> 16,
+            i & 0xffff
+        )?;
         writeln!(
             out,
             "\t\tIN\tMX\t10 mail-{i}.example.org.\n\t\tIN\tTXT\t\"v=spf1 ip4:192.0.2.{octet} mx -all\""
