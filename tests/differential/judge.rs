@@ -55,9 +55,11 @@ impl View {
         self.flags = message.flags & !0xf;
         self.questions.clone_from(&message.questions);
         self.edns = message.opt.as_ref().map(|opt| (opt.version, opt.dnssec_ok));
-        if any && !message.answer.is_empty() {
+        if any {
             self.flags &= !TC;
-            return;
+            if message.has(TC) || !message.answer.is_empty() {
+                return;
+            }
         }
         if message.has(TC) {
             return;
