@@ -41,6 +41,7 @@ fn version(apex: &str, file_serial: u32, content: u32) -> Change {
     Change::Serve {
         apex: name(apex),
         composition: Composition {
+            empty_names: vec![],
             records: vec![
                 record(RecordType::SOA, &soa),
                 record(RecordType::NS, name("ns.example.net").as_wire()),

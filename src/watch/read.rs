@@ -85,10 +85,9 @@ fn too_large(size: u64, limit: u64) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::FileExt;
     use super::*;
     use std::fs;
-    use std::io::Write;
+    use std::os::unix::fs::FileExt;
     use std::os::unix::net::UnixListener;
     use std::sync::atomic::{AtomicBool, Ordering};
 
