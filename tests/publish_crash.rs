@@ -3,10 +3,12 @@
 //! The children are this test's own binary, run again for one ignored test with the state
 //! directory in `SIGNPOST_TEST_STATE`.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
 use signpost::compose::{Composed, Composition};
 use signpost::keys::{Algorithm, DkimKey};
 use signpost::name::Name;
-use signpost::publish::{Change, Fate, Outcome, Periods, Publisher, SharedZones, Stage, Store};
+use signpost::publish::{Change, Fate, Outcome, Periods, Publisher, SharedZones, Stage, Store, StoreError};
 use signpost::record::{Record, RecordType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
@@ -134,6 +136,8 @@ fn kill_9_loses_no_serial_and_no_key() {
 
 /// Reopens what a killed child left; returns the number of the last content it had stored.
 fn check_after_kill(state: &Path, last: u32, serials: &[u32], seen_keys: &BTreeSet<u32>) -> u32 {
+    let peeked = Store::peek(state);
+    assert!(matches!(peeked, Err(StoreError::Unfinished { .. })), "{peeked:?}");
     let (store, stored) = Store::open(state).unwrap();
     drop(store);
     let keys: BTreeMap<&str, Stage> = stored
@@ -211,7 +215,7 @@ fn meets_a_full_disk() {
     assert_eq!(fate("z0-0.example.net"), Some(Fate::Served));
     assert_eq!(serial("example.org"), Some(7));
     assert!(
-        matches!(Store::open(&state), Err(signpost::publish::StoreError::Locked { .. })),
+        matches!(Store::open(&state), Err(StoreError::Locked { .. })),
         "still ours"
     );
 

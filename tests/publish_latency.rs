@@ -1,5 +1,7 @@
 //! How long one change takes while the store remembers very many zones.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
 use signpost::compose::{Composed, Composition};
 use signpost::name::Name;
 use signpost::publish::{Change, Publisher, SharedZones};
@@ -35,6 +37,7 @@ fn version(number: u32, content: u32) -> Change {
                 rtype: RecordType::TXT,
                 from: "policy".into(),
             }],
+            empty_names: vec![],
             findings: vec![],
         },
         apex: apex.clone(),
@@ -82,16 +85,24 @@ fn measure(zones: u32, changes: u32) -> Duration {
     p50
 }
 
+/// One change does not take longer for the zones that stay as they are. An idle machine needs well
+/// under a millisecond in a release build; the bound leaves room for a busy one and a debug build.
+fn check(zones: u32) {
+    let few = measure(1000, 200);
+    let many = measure(zones, 200);
+    assert!(
+        many < few * 4 + Duration::from_millis(10),
+        "{few:?} among 1000, {many:?} among {zones}"
+    );
+}
+
 #[test]
 fn one_change_among_100_000_zones_is_quick() {
-    // Well under a millisecond on an idle machine; the bound only catches work that grows with the zones.
-    let p50 = measure(100_000, 200);
-    assert!(p50 < Duration::from_millis(20), "{p50:?}");
+    check(100_000);
 }
 
 #[test]
 #[ignore = "minutes in a debug build: cargo test --release --test publish_latency -- --ignored --nocapture"]
 fn one_change_among_a_million_zones_is_quick() {
-    let p50 = measure(1_000_000, 500);
-    assert!(p50 < Duration::from_millis(20), "{p50:?}");
+    check(1_000_000);
 }

@@ -65,13 +65,20 @@ impl Lives {
         self.due.first().map(|(deadline, _)| *deadline)
     }
 
-    /// The signing domains whose deadline has come.
-    pub(super) fn due(&self, now: u64) -> Vec<Name> {
-        self.due
-            .iter()
-            .take_while(|(deadline, _)| *deadline <= now)
-            .map(|(_, domain)| domain.clone())
-            .collect()
+    /// Takes the signing domains whose deadline has come. A turn sets the next one, so a domain
+    /// whose keys no zone shows any more wakes nobody twice.
+    pub(super) fn take_due(&mut self, now: u64) -> Vec<Name> {
+        let mut taken = vec![];
+        while self.deadline().is_some_and(|deadline| deadline <= now) {
+            let Some((_, domain)) = self.due.pop_first() else {
+                break;
+            };
+            if let Some(entry) = self.domains.get_mut(&domain) {
+                entry.deadline = None;
+            }
+            taken.push(domain);
+        }
+        taken
     }
 
     /// Adds what is unsaved to a commit.

@@ -127,13 +127,18 @@ impl Publisher {
         self.lives.turn(domain, files, now, periods)
     }
 
-    /// Revokes a key at once, whether its file is there or not. As with [`Publisher::turn_keys`], a
-    /// `publish` must follow; the key is revoked once that has stored and served it.
+    /// Revokes a key at once, whether its file is there or not. When it returns, that is stored; it
+    /// is seen once the domain's keys are turned and its zone is published. On error the key is
+    /// unknown, or the store cannot be written and revoking waits for that like everything else.
     pub fn revoke(&mut self, domain: &Name, selector: &str, now: u64) -> Result<(), Finding> {
         let selector = selector.to_ascii_lowercase();
         self.lives
             .revoke(domain, &selector, now)
-            .ok_or_else(|| lives::unknown(domain, &selector, self.lives.keys(domain)))
+            .ok_or_else(|| lives::unknown(domain, &selector, self.lives.keys(domain)))?;
+        self.commit().map_err(|error| {
+            self.retry_at = Some(now.saturating_add(RETRY_SECS));
+            error.finding()
+        })
     }
 
     /// Publishes a batch: at most one commit and one swap. Of two changes of one zone the later
@@ -169,10 +174,10 @@ impl Publisher {
         [self.lives.deadline(), self.retry_at].into_iter().flatten().min()
     }
 
-    /// The signing domains with a key that is due for its next stage: turn their keys, compose
-    /// their zones, publish.
-    pub fn due(&self, now: u64) -> Vec<Name> {
-        self.lives.due(now)
+    /// The signing domains with a key that is due for its next stage, each told once: turn their
+    /// keys, compose their zones, publish.
+    pub fn due(&mut self, now: u64) -> Vec<Name> {
+        self.lives.take_due(now)
     }
 
     /// Every signing domain with a key that is remembered. At start their keys are to be turned

@@ -148,12 +148,12 @@ fn composing_that_stops_while_the_file_is_level_leaves_the_file_in_charge() {
     let mut zone = History::new();
     zone.offer(10, 1, true);
     assert_eq!(zone.offer(10, 1, false), (10, vec![]));
-    assert_eq!(zone.state.unwrap().composed, false);
+    assert!(!zone.state.unwrap().composed);
     let mut newer = History::new();
     newer.offer(10, 1, true);
     newer.offer(10, 2, true);
     assert_eq!(newer.offer(20, 3, false), (20, vec![]));
-    assert_eq!(newer.state.unwrap().composed, false);
+    assert!(!newer.state.unwrap().composed);
 }
 
 proptest! {
