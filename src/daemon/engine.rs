@@ -6,7 +6,7 @@ use crate::cli::Paint;
 use crate::compose::ZoneKey;
 use crate::finding::Finding;
 use crate::name::Name;
-use crate::publish::{Change, Outcome, Periods, Publisher, SharedZones};
+use crate::publish::{Change, Fate, Outcome, Periods, Publisher, SharedZones};
 use crate::record::Record;
 use crate::watch::{Batch, Watcher};
 use std::net::SocketAddr;
@@ -78,6 +78,13 @@ impl Engine {
             self.tell(outcome);
         }
         self.follow_includes();
+    }
+
+    /// Publishes what was touched and says what became of the zone of `domain`.
+    pub(super) fn publish_for(&mut self, domain: &Name) -> Option<Fate> {
+        let apex = self.sources.zones.closest_enclosing(domain)?.clone();
+        self.publish();
+        Some(self.news.fate_of(&apex))
     }
 
     fn follow_includes(&mut self) {

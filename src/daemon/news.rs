@@ -22,6 +22,8 @@ pub(super) struct News {
     general: Vec<Finding>,
     /// The findings of each zone and signing domain that are in force and told.
     told: BTreeMap<(Kind, Name), BTreeSet<Finding>>,
+    /// The zones whose last version is not served yet.
+    unserved: BTreeMap<Name, Fate>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,14 +55,26 @@ impl News {
             composed,
             findings,
         } = published;
+        let before = match fate {
+            Fate::Served | Fate::Removed => self.unserved.remove(&apex),
+            Fate::Waiting | Fate::Refused => self.unserved.insert(apex.clone(), fate),
+        };
         if self.started {
-            tell(&apex, fate, old, new, changed);
+            // A zone that waits is tried again and again; once is enough to say so.
+            if fate != Fate::Waiting || before != Some(fate) {
+                tell(&apex, fate, old, new, changed);
+            }
         } else {
             let report = self.start.entry(apex.clone()).or_insert_with(|| empty_report(&apex));
             report.composed = composed;
             report.findings.extend(findings.iter().cloned());
         }
         self.replace(Kind::Zone, apex, findings);
+    }
+
+    /// What became of the last version of a zone.
+    pub(super) fn fate_of(&self, apex: &Name) -> Fate {
+        self.unserved.get(apex).copied().unwrap_or(Fate::Served)
     }
 
     /// A zone whose file never was good.

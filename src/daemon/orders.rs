@@ -4,7 +4,7 @@ use super::Daemon;
 use super::engine::now;
 use crate::control::{Pending, Reply, Request};
 use crate::name::Name;
-use crate::publish::{KeyState, Stage};
+use crate::publish::{Fate, KeyState, Stage};
 use crate::zonefile;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -116,10 +116,18 @@ impl Daemon {
             return Reply::failed(finding.to_string());
         }
         self.engine.sources.touch_domain(domain.clone());
-        self.engine.publish();
-        Reply::done(format!(
-            "{selector}._domainkey.{domain} now says p=, and no signature made with that key verifies\n"
-        ))
+        match self.engine.publish_for(&domain) {
+            Some(Fate::Served) => Reply::done(format!(
+                "{selector}._domainkey.{domain} now says p=, and no signature made with that key verifies\n"
+            )),
+            Some(Fate::Waiting) => Reply::failed(
+                "the state could not be stored, so nothing is served yet; make room in the state directory, the rest follows by itself",
+            ),
+            Some(Fate::Refused | Fate::Removed) => Reply::failed(
+                "the key is revoked, but its zone cannot be built; see the log, mend the zone, and it follows",
+            ),
+            None => Reply::done("the key is revoked; it stands in no zone that is served\n"),
+        }
     }
 }
 

@@ -33,7 +33,7 @@ mod udp;
 
 use crate::answer::{Settings, Transport};
 use crate::zone::ZoneSet;
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::Guard;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +45,7 @@ pub use holder::Holder;
 pub use inherit::Inherited;
 pub use running::{Liveness, Running};
 
-/// The served zones, shared with every worker: loaded once per batch, swapped whole.
-pub type SharedZones = Arc<ArcSwap<ZoneSet>>;
+pub use crate::publish::SharedZones;
 
 /// What answers queries. Called by many threads at once; must not block.
 pub trait Handler: Send + Sync + 'static {
