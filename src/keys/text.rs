@@ -137,18 +137,12 @@ impl Entry {
 
 /// The value after ` TXT `, or all of it. Zone files write `\;` for the semicolon.
 fn bare_entry(text: &[u8]) -> Entry {
-    let upper = text.to_ascii_uppercase();
-    let is_txt = |at: &usize| {
-        let blank = |octet: Option<&u8>| octet.is_some_and(u8::is_ascii_whitespace);
-        blank(at.checked_sub(1).and_then(|before| upper.get(before))) && blank(upper.get(at + 3))
-    };
-    let txt = upper
-        .windows(3)
-        .enumerate()
-        .filter(|(_, word)| word == b"TXT")
-        .map(|(at, _)| at)
-        .find(is_txt);
-    let (words, value) = txt.map_or((&b""[..], text), |at| (&text[..at], &text[at + 3..]));
+    let head_len = text.iter().position(|&octet| octet == b'=').unwrap_or(text.len());
+    let head = text[..head_len].to_ascii_uppercase();
+    let txt = head
+        .windows(5)
+        .position(|word| &word[1..4] == b"TXT" && word[0].is_ascii_whitespace() && word[4].is_ascii_whitespace());
+    let (words, value) = text.split_at(txt.map_or(0, |at| at + 4));
     let value: Vec<u8> = value.iter().copied().filter(|&octet| octet != b'\\').collect();
     let comments_off: Vec<&[u8]> = value
         .split(|&octet| octet == b'\n')
