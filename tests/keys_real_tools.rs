@@ -3,6 +3,8 @@
 //! Every file is made at test time in a directory of its own, and every `p=` is compared with what
 //! openssl says the public half is. A tool that is not installed fails the test.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its files has failed")]
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use signpost::finding::{Finding, Severity};

@@ -57,17 +57,19 @@ fn classify_content(content: &[u8], expected: Expectation<'_>) -> Result<Option<
     if looks_like_der(content) {
         return Ok(Some(key(public::from_der(content)?, expected.kind)));
     }
-    if matches!(expected.kind, Kind::Text | Kind::Public) {
-        if let Some((text, findings)) = text::read(content, expected.stem)? {
-            return Ok(Some((Reading::Text(text), findings)));
-        }
-        let ssh = [&b"ssh-"[..], b"ecdsa-", b"sk-"];
-        if ssh.iter().any(|prefix| content.starts_with(prefix)) {
-            return Err(Fault::OpenSshPublic);
-        }
+    // Before the text, whose reader keeps copies: this may be a private key out of place.
+    if let Some(found) = from_bare_base64(content, expected.kind)? {
+        return Ok(Some(key(found, expected.kind)));
     }
-    let bare = from_bare_base64(content, expected.kind)?;
-    Ok(bare.map(|found| key(found, expected.kind)))
+    if !matches!(expected.kind, Kind::Text | Kind::Public) {
+        return Ok(None);
+    }
+    let ssh = [&b"ssh-"[..], b"ecdsa-", b"sk-"];
+    if ssh.iter().any(|prefix| content.starts_with(prefix)) {
+        return Err(Fault::OpenSshPublic);
+    }
+    let read = text::read(content, expected.stem)?;
+    Ok(read.map(|(text, findings)| (Reading::Text(text), findings)))
 }
 
 fn key((key, half): (PublicKey, Half), kind: Kind) -> (Reading, Vec<Finding>) {

@@ -29,10 +29,10 @@ pub(super) struct KeyText {
 /// Reads a record for the file name stem `stem`, which chooses among several. `None`: no DKIM record
 /// in there. Findings have no place yet.
 pub(super) fn read(text: &[u8], stem: &str) -> Result<Option<(KeyText, Vec<Finding>)>, Fault> {
-    let entries = if text.contains(&b'"') {
-        quoted_entries(text)?
-    } else {
+    let entries = if is_bare(text) {
         vec![bare_entry(text)]
+    } else {
+        quoted_entries(text)?
     };
     let mut keys: Vec<_> = entries
         .iter()
@@ -135,21 +135,27 @@ impl Entry {
     }
 }
 
+/// No quote, or quotes only inside of a value: the first `=` comes before them and before comments.
+fn is_bare(text: &[u8]) -> bool {
+    let mut before_tag = text.split(|&octet| octet == b'=').next().unwrap_or_default().iter();
+    !text.contains(&b'"') || !before_tag.any(|octet| b"\";".contains(octet))
+}
+
 /// The value after ` TXT `, or all of it. Zone files write `\;` for the semicolon.
 fn bare_entry(text: &[u8]) -> Entry {
-    let upper = text.to_ascii_uppercase();
-    let is_txt = |at: &usize| {
-        let blank = |octet: Option<&u8>| octet.is_some_and(u8::is_ascii_whitespace);
-        blank(at.checked_sub(1).and_then(|before| upper.get(before))) && blank(upper.get(at + 3))
-    };
-    let txt = upper
-        .windows(3)
-        .enumerate()
-        .filter(|(_, word)| word == b"TXT")
-        .map(|(at, _)| at)
-        .find(is_txt);
-    let (words, value) = txt.map_or((&b""[..], text), |at| (&text[..at], &text[at + 3..]));
-    let value: Vec<u8> = value.iter().copied().filter(|&octet| octet != b'\\').collect();
+    let head_len = text.iter().position(|&octet| octet == b'=').unwrap_or(text.len());
+    let head = text[..head_len].to_ascii_uppercase();
+    let txt = head
+        .windows(5)
+        .position(|word| &word[1..4] == b"TXT" && word[0].is_ascii_whitespace() && word[4].is_ascii_whitespace());
+    let (words, value) = text.split_at(txt.map_or(0, |at| at + 4));
+    let semicolons = || value.iter().enumerate().filter(|&(_, &octet)| octet == b';');
+    let escaped = semicolons().all(|(at, _)| at > 0 && value[at - 1] == b'\\') && semicolons().next().is_some();
+    let value: Vec<u8> = value
+        .iter()
+        .copied()
+        .filter(|&octet| !escaped || octet != b'\\')
+        .collect();
     let comments_off: Vec<&[u8]> = value
         .split(|&octet| octet == b'\n')
         .filter(|line| !line.trim_ascii_start().starts_with(b";"))
@@ -249,6 +255,7 @@ mod tests {
             (format!("v=DKIM1; k=ed25519; p={P}"), None, None),
             (format!("v=DKIM1\\; k=ed25519\\; p={P}\r\n"), None, None),
             (format!("\"v=DKIM1; k=ed25519; \" \"p={P}\""), None, None),
+            (format!("; a=b\n\"v=DKIM1; k=ed25519; p={P}\""), None, None),
             (format!("\"v=DKIM1; k=ed25519; \"\n\"p={P}\"\n"), None, None),
             (
                 format!("mail._domainkey IN TXT v=DKIM1; k=ed25519; p={P}"),
@@ -275,6 +282,12 @@ mod tests {
         ] {
             assert_eq!(read_ok(&text), (tags.clone(), selector, domain), "{text}");
         }
+    }
+
+    #[test]
+    fn a_bare_value_may_have_quotes_and_backslashes_in_its_note() {
+        let value = format!("v=DKIM1; k=ed25519; n=\"a\\b\"; p={P}");
+        assert_eq!(read_ok(&value), (value, None, None));
     }
 
     #[test]
