@@ -3,6 +3,7 @@
 
 use super::args::{Args, EXAMPLES, FILES};
 use super::exit::Exit;
+use crate::config::mail_options::MAIL_OPTIONS;
 use crate::config::options::{Change, OPTIONS, OptionRow};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
@@ -135,21 +136,15 @@ fn config_page() -> String {
         roff.text([roman(paragraph)]);
     }
     roff.control("SH", ["OPTIONS"]);
-    let mut table = "";
-    for row in OPTIONS {
-        let (row_table, key) = row.key.rsplit_once('.').unwrap_or(("", row.key));
-        if row_table != table {
-            table = row_table;
-            roff.control("SS", [format!("[{table}]").as_str()]);
-        }
-        describe_option(&mut roff, row, key);
-    }
-    roff.control("SS", ["[mail]"]);
+    describe_options(&mut roff, OPTIONS);
+    roff.control("SH", ["MAIL POLICY"]);
     paragraphs(
         &mut roff,
-        "The mail policy of every zone. The file zones/NAME.toml may have a [mail] of its own, which is laid \
-         over this one key by key; a list or a text replaces the one here. A change is obeyed at once.",
+        "What follows is the mail policy of every zone. The file zones/NAME.toml may have a [mail] of its own, \
+         which is laid over this one key by key; a list or a text replaces the one here. Each of the tables may \
+         have a ttl, as a duration such as \"1h\" or in seconds; without it the zone decides.",
     );
+    describe_options(&mut roff, MAIL_OPTIONS);
     roff.control("SH", ["EXAMPLE"]);
     roff.control("nf", []);
     for line in EXAMPLE.lines() {
@@ -168,7 +163,26 @@ identity = "ns1.example.org"
 
 [tcp]
 idle = "5s"
+
+[mail]
+spf = "auto"
+
+[mail.dmarc]
+policy = "quarantine"
+rua = ["mailto:dmarc@example.org"]
 "#;
+
+fn describe_options(roff: &mut Roff, rows: &[OptionRow]) {
+    let mut table = "";
+    for row in rows {
+        let (row_table, key) = row.key.rsplit_once('.').unwrap_or(("", row.key));
+        if row_table != table {
+            table = row_table;
+            roff.control("SS", [format!("[{table}]").as_str()]);
+        }
+        describe_option(roff, row, key);
+    }
+}
 
 fn describe_option(roff: &mut Roff, row: &OptionRow, key: &str) {
     roff.control("TP", []);
@@ -255,7 +269,7 @@ mod tests {
             assert!(pages[0].1.contains(&heading), "{heading}");
         }
         assert!(!pages[0].1.contains("signpost man"), "hidden commands stay hidden");
-        for row in OPTIONS {
+        for row in OPTIONS.iter().chain(MAIL_OPTIONS) {
             let key = row.key.rsplit('.').next().unwrap();
             assert!(pages[1].1.contains(&format!("\\fB{key}\\fR")), "{key}");
         }

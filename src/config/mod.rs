@@ -4,13 +4,14 @@
 //! Reading is pure: text and path in, [`Config`] or [`ZoneConfig`] out; [`find`] adds the file system.
 //! Promises: an unknown key is refused and the nearest known one named; every error has its file,
 //! line and column, the line itself and a cure; an empty file is a good configuration; paths are
-//! relative to the file they stand in. [`options`] is the one table of all options outside of `[mail]`,
-//! whose keys are [`MailPolicy`]'s.
+//! relative to the file they stand in. [`options`] and [`mail_options`] are the one list of all
+//! options; the keys of `[mail]` are [`MailPolicy`]'s.
 
 mod error;
 mod excerpt;
 pub mod find;
 mod mail;
+pub mod mail_options;
 pub mod options;
 mod read;
 mod values;

@@ -4,6 +4,8 @@
 //! change needs a restart all come from here. Tests hold the table against the real reader: each
 //! example is read, each default is the one in force, and no key is missing.
 
+use super::mail_options::MAIL_OPTIONS;
+
 /// One option.
 #[derive(Debug, Clone, Copy)]
 pub struct OptionRow {
@@ -165,7 +167,7 @@ pub const OPTIONS: &[OptionRow] = &[
 
 /// The row of `key`, written with its table: `tcp.idle`.
 pub fn row(key: &str) -> Option<&'static OptionRow> {
-    OPTIONS.iter().find(|row| row.key == key)
+    OPTIONS.iter().chain(MAIL_OPTIONS).find(|row| row.key == key)
 }
 
 /// The words of the top of the file: keys without a table, and tables.

@@ -191,7 +191,22 @@ struct Advice {
 
 /// Turns a sentence of serde's, or a `what; cure` of our own, into advice about `key`.
 fn advise(message: &str, key: Option<&str>, kind: Kind) -> Advice {
+    let (subject, row) = (
+        key.map_or_else(|| "this".to_owned(), |key| format!("`{key}`")),
+        key.and_then(options::row),
+    );
     if let Some((word, known)) = unknown(message, "unknown field `") {
+        // The TOML reader shows a date as a table with a key of its own.
+        if word.starts_with("$__toml_private") {
+            return Advice {
+                fault: Fault::WrongType,
+                what: format!(
+                    "{subject} wants {}, not a date",
+                    row.map_or("another value", |row| row.wants)
+                ),
+                cure: row.map_or_else(|| "put a text in double quotes".to_owned(), example),
+            };
+        }
         return unknown_key(word, known, key, kind);
     }
     if let Some((word, known)) = unknown(message, "unknown variant `") {
@@ -205,8 +220,6 @@ fn advise(message: &str, key: Option<&str>, kind: Kind) -> Advice {
             cure: format!("add a line `{word} = …`"),
         };
     }
-    let subject = key.map_or_else(|| "this".to_owned(), |key| format!("`{key}`"));
-    let row = key.and_then(options::row);
     for prefix in ["invalid type: ", "invalid value: ", "invalid length "] {
         if let Some((got, expected)) = parts(message, prefix, ", expected ") {
             // Serde names a table by the Rust type it becomes.
@@ -224,10 +237,11 @@ fn advise(message: &str, key: Option<&str>, kind: Kind) -> Advice {
             };
         }
     }
-    if let (true, Some(row)) = (message.starts_with("wanted exactly 1 element"), row) {
+    // The TOML reader's own words for something that cannot be one word out of several.
+    if let (true, Some(row)) = (message.starts_with("wanted "), row) {
         return Advice {
             fault: Fault::WrongType,
-            what: format!("{subject} wants {}, not a table", row.wants),
+            what: format!("{subject} wants {}", row.wants),
             cure: example(row),
         };
     }
