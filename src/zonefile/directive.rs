@@ -80,7 +80,7 @@ impl Reader<'_> {
         if scope.stack.len() > MAX_DEPTH {
             return Err(fault(
                 format!("files include files more than {MAX_DEPTH} deep"),
-                "include `{shown}` from a file further up",
+                "include it from a file further up",
             ));
         }
         self.includes += 1;
