@@ -188,7 +188,7 @@ fn a_resolver_finds_it_all() {
     fs::create_dir(&dir).unwrap();
     let resolver = peers::unbound(&dir, "skyminds.net", house.address);
     let texts = |owner: &str, rtype| {
-        client::ask(resolver.address, name(owner), rtype)
+        client::resolve(resolver.address, name(owner), rtype)
             .unwrap_or_else(|| panic!("no answer for {owner}"))
             .texts(rtype)
     };

@@ -1,6 +1,6 @@
 //! One question, one answer, over UDP or TCP.
 
-use super::wire::{Message, Query, WireName};
+use super::wire::{Message, Query, RD, TC, WireName};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -66,9 +66,19 @@ pub(crate) fn tcp(server: SocketAddr, query: &Query) -> Option<Message> {
 
 /// Asks over UDP and, when the answer is truncated, over TCP, as a resolver does (RFC 7766 §5).
 pub(crate) fn ask(server: SocketAddr, qname: WireName, qtype: u16) -> Option<Message> {
-    let query = Query::new(qname, qtype);
-    match udp(server, &query)? {
-        message if message.has(super::wire::TC) => tcp(server, &query),
+    ask_as_is(server, &Query::new(qname, qtype))
+}
+
+/// The same with the RD bit, for a resolver.
+pub(crate) fn resolve(resolver: SocketAddr, qname: WireName, qtype: u16) -> Option<Message> {
+    let mut query = Query::new(qname, qtype);
+    query.flags |= RD;
+    ask_as_is(resolver, &query)
+}
+
+fn ask_as_is(server: SocketAddr, query: &Query) -> Option<Message> {
+    match udp(server, query)? {
+        message if message.has(TC) => tcp(server, query),
         message => Some(message),
     }
 }

@@ -134,7 +134,7 @@ pub(crate) fn unbound(dir: &Path, domain: &str, server: SocketAddr) -> Peer {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     super::wait_for("Unbound to answer", || {
         assert!(daemon.is_running(), "unbound does not run: {}", daemon.log());
-        client::ask(address, super::wire::name("localhost"), super::wire::A)
+        client::resolve(address, super::wire::name("localhost"), super::wire::A)
     });
     Peer {
         name: "unbound",

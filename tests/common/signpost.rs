@@ -17,9 +17,10 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_signpost");
 
 /// An operator's directory and the server on it, if it runs.
 pub(crate) struct House {
+    // Before the directory: it is dropped first, and its log is still there to be shown.
+    daemon: Option<Daemon>,
     dir: TempDir,
     pub(crate) address: SocketAddr,
-    daemon: Option<Daemon>,
 }
 
 impl House {
@@ -117,10 +118,12 @@ impl House {
         assert!(self.daemon_mut().is_running(), "the server has ended:\n{}", self.log());
         let log = self.log();
         assert!(!log.contains("panicked at"), "{log}");
+        let garbled = |c: char| c == char::REPLACEMENT_CHARACTER || (c.is_control() && c != '\n');
+        assert!(!log.contains(garbled), "octets of a file stand raw in the log: {log:?}");
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.path("signpost.log")).unwrap_or_default()
+        String::from_utf8_lossy(&fs::read(self.path("signpost.log")).unwrap_or_default()).into_owned()
     }
 
     /// Where the log ends now.
