@@ -21,6 +21,7 @@ pub(super) struct Draft<'s, 'a> {
     done: HashSet<(Name, Kind)>,
     /// Positions of records that policy or keys wrote.
     ours: HashSet<usize>,
+    has_mail: bool,
     composed: Vec<Composed>,
     findings: Vec<Finding>,
 }
@@ -42,6 +43,7 @@ impl<'s, 'a> Draft<'s, 'a> {
             added_at: HashMap::new(),
             done: HashSet::new(),
             ours: HashSet::new(),
+            has_mail: false,
             composed: composed.collect(),
             findings: vec![],
         }
@@ -49,7 +51,11 @@ impl<'s, 'a> Draft<'s, 'a> {
 
     /// Puts one wanted record where it belongs, by the rules of the module's first page.
     pub(super) fn put(&mut self, wanted: &Wanted) {
-        if wanted.kind.is_single() && !self.done.insert((wanted.owner.clone(), wanted.kind)) {
+        // A selector's TXT record is unique (RFC 6376 §3.6.2.2): no policy text beside a key.
+        let is_beside_key =
+            wanted.rtype == RecordType::TXT && self.done.contains(&(wanted.owner.clone(), Kind::DkimKey));
+        let is_second = wanted.kind.is_single() && !self.done.insert((wanted.owner.clone(), wanted.kind));
+        if is_second || is_beside_key {
             self.tell_of_second(wanted);
             return;
         }
@@ -64,6 +70,7 @@ impl<'s, 'a> Draft<'s, 'a> {
             .filter(|&(at, record)| wanted.kind.matches(record) && (wanted.kind.is_single() || at < file_len))
             .map(|(at, _)| at)
             .collect();
+        self.has_mail = true;
         if wanted.yields && !same.is_empty() {
             return;
         }
@@ -138,6 +145,11 @@ impl<'s, 'a> Draft<'s, 'a> {
             .iter()
             .enumerate()
             .filter_map(|(at, slot)| Some((at, slot.as_ref()?)))
+    }
+
+    /// Does the zone publish anything that policy or keys ask for, its file's own version included?
+    pub(super) fn has_mail(&self) -> bool {
+        self.has_mail
     }
 
     /// Did policy or a key write the record at `at`?
@@ -227,16 +239,15 @@ impl<'s, 'a> Draft<'s, 'a> {
         })
     }
 
-    /// One RRset has one TTL (RFC 2181 §5.2): foreign records of it come first.
+    /// One RRset has one TTL (RFC 2181 §5.2): that of its other records comes first, and the
+    /// lowest where the file has them differ.
     fn ttl_for(&self, wanted: &Wanted, same: &[usize]) -> u32 {
-        let of_rrset = self
-            .at(&wanted.owner)
-            .find(|(at, record)| record.rtype == wanted.rtype && !same.contains(at))
-            .map(|(_, record)| record.ttl);
-        let of_replaced = same
-            .first()
-            .and_then(|&at| self.slots[at].as_ref())
-            .map(|record| record.ttl);
+        let others = self.at(&wanted.owner).filter(|(at, _)| !same.contains(at));
+        let of_rrset = others
+            .filter(|(_, record)| record.rtype == wanted.rtype)
+            .map(|(_, record)| record.ttl)
+            .min();
+        let of_replaced = same.first().and_then(|&at| self.get(at)).map(|record| record.ttl);
         of_rrset.or(wanted.ttl).or(of_replaced).unwrap_or(DEFAULT_TTL)
     }
 
@@ -250,7 +261,9 @@ impl<'s, 'a> Draft<'s, 'a> {
         let (what, owner, from) = (wanted.kind.what(), &wanted.owner, &wanted.from);
         self.advise_on_policy([Finding::warning(
             "compose-twice",
-            format!("a second {what} record is asked for at {owner} ({from}); only the first is published"),
+            format!(
+                "the {what} record of {owner} ({from}) is not published: there is one of its kind, or a key, already"
+            ),
             "take one of the two out",
         )]);
     }

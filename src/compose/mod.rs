@@ -19,10 +19,13 @@
 //! - **Never two** `v=spf1`, `v=DMARC1` or keys at a name, whoever wrote them, and type 99 equals
 //!   the TXT (RFC 7208 §3.1, field lesson): see [`unique`].
 //!
-//! Stages: [`draft`] puts wanted records in, [`unique`] mends, [`wildcard`] guards, [`lint`] judges.
+//! Stages: [`unique`] takes out what the file has twice, [`draft`] puts wanted records in, [`unique`]
+//! evens out type 99, [`wildcard`] guards, [`lint`] judges.
 
 mod draft;
 mod lint;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;
 mod unique;
@@ -169,14 +172,14 @@ fn compose_over<'a>(sources: &Sources<'a>, view: &ZoneView<'a>, copies: usize) -
     draft.advise_on_policy(advice);
     let keys: Vec<_> = sources.keys.iter().map(|key| key.wanted(sources.policy)).collect();
     let reports = report_authorizations(sources, view);
+    unique::drop_seconds(&mut draft);
     for wanted in keys.iter().chain(&asked).chain(&reports) {
         draft.put(wanted);
     }
-    unique::mend(&mut draft);
+    unique::pair_all_type99(&mut draft);
     let (records, positions) = draft.take_records();
     let finished = ZoneView::new(sources.apex, &records);
-    let has_mail = !(keys.is_empty() && asked.is_empty() && reports.is_empty());
-    let empty_names = match has_mail {
+    let empty_names = match draft.has_mail() {
         true => wildcard::guard(&mut draft, &finished),
         false => vec![],
     };
@@ -223,9 +226,10 @@ fn report_authorizations(sources: &Sources<'_>, view: &ZoneView<'_>) -> Vec<Want
         .into_iter()
         .filter_map(|report| {
             let owner = dmarc::authorization_owner(&report.sender, &report.receiver)?;
-            let is_covered = view
-                .wildcard_for(&owner)
-                .is_some_and(|wildcard| view.at(&wildcard).any(|r| Kind::DmarcReport.matches(r)));
+            let below = report.receiver.prefixed("_report._dmarc").ok()?;
+            let is_covered = view.wildcard_for(&owner).is_some_and(|wildcard| {
+                wildcard.is_at_or_below(&below) && view.at(&wildcard).any(|r| Kind::DmarcReport.matches(r))
+            });
             if is_covered || !owner.is_at_or_below(sources.apex) {
                 return None;
             }

@@ -13,35 +13,21 @@ use crate::finding::Finding;
 use crate::mail::Kind;
 use crate::name::Name;
 use crate::record::{Record, RecordType};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-/// Mends `draft` so that the rules above hold.
-pub(super) fn mend(draft: &mut Draft<'_, '_>) {
-    let judged: Vec<(usize, Name, RecordType, Kind)> = draft
-        .all()
-        .filter_map(|(at, record)| Some((at, record.owner.clone(), record.rtype, Kind::of(record)?)))
-        .collect();
-    drop_seconds(draft, &judged);
-    let spf_names: BTreeSet<Name> = judged
-        .into_iter()
-        .filter(|(_, _, rtype, kind)| *kind == Kind::Spf || *rtype == RecordType::SPF)
-        .map(|(_, owner, _, _)| owner)
-        .collect();
-    for owner in spf_names {
-        pair_type99(draft, &owner);
-    }
-}
-
-fn drop_seconds(draft: &mut Draft<'_, '_>, judged: &[(usize, Name, RecordType, Kind)]) {
-    let mut first: HashMap<(&Name, RecordType, Kind), usize> = HashMap::new();
-    let mut seconds: BTreeMap<usize, (usize, Kind)> = BTreeMap::new();
-    for (at, owner, rtype, kind) in judged {
-        let kept = *first.entry((owner, *rtype, *kind)).or_insert(*at);
-        if kept != *at {
-            seconds.insert(*at, (kept, *kind));
+/// Drops all but the first of each kind that the zone file has twice at a name. Comes before policy
+/// and keys are put in, so that what they replace is one record.
+pub(super) fn drop_seconds(draft: &mut Draft<'_, '_>) {
+    let mut first: HashMap<(Name, RecordType, Kind), usize> = HashMap::new();
+    let mut seconds: Vec<(usize, usize, Kind)> = vec![];
+    for (at, record) in draft.all() {
+        let Some(kind) = Kind::of(record) else { continue };
+        let kept = *first.entry((record.owner.clone(), record.rtype, kind)).or_insert(at);
+        if kept != at {
+            seconds.push((at, kept, kind));
         }
     }
-    for (at, (kept, kind)) in seconds {
+    for (at, kept, kind) in seconds {
         let (Some(record), Some(other)) = (draft.get(at).cloned(), draft.get(kept)) else {
             continue;
         };
@@ -64,7 +50,23 @@ fn drop_seconds(draft: &mut Draft<'_, '_>, judged: &[(usize, Name, RecordType, K
     }
 }
 
+/// Makes the type 99 record of every name equal to its TXT. Comes after policy has been put in.
+pub(super) fn pair_all_type99(draft: &mut Draft<'_, '_>) {
+    let names: BTreeSet<Name> = draft
+        .all()
+        .filter(|(_, record)| Kind::of(record) == Some(Kind::Spf))
+        .map(|(_, record)| record.owner.clone())
+        .collect();
+    for owner in names {
+        pair_type99(draft, &owner);
+    }
+}
+
 fn pair_type99(draft: &mut Draft<'_, '_>, owner: &Name) {
+    if draft.at(owner).any(|(_, record)| record.rtype == RecordType::CNAME) {
+        // Whatever stands beside a CNAME is not served (RFC 1034 §3.6.2).
+        return;
+    }
     let is = |rtype: RecordType| move |record: &Record| record.rtype == rtype && Kind::of(record) == Some(Kind::Spf);
     let find = |draft: &Draft<'_, '_>, wanted: &dyn Fn(&Record) -> bool| {
         draft

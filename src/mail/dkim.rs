@@ -73,8 +73,8 @@ impl Default for Rotation {
 }
 
 impl DkimPolicy {
-    /// The historic records asked for, with one note that they are.
-    pub fn wanted(&self, apex: &Name, findings: &mut Vec<Finding>) -> Vec<Wanted> {
+    /// The historic records asked for.
+    pub fn wanted(&self, apex: &Name) -> Vec<Wanted> {
         let mut wanted = vec![];
         if let (Some(text), Ok(owner)) = (&self.domainkeys_policy, apex.prefixed("_domainkey")) {
             let from = "policy [mail.dkim] domainkeys_policy";
@@ -92,16 +92,6 @@ impl DkimPolicy {
                 text,
                 self.ttl,
                 "policy [mail.dkim] adsp",
-            ));
-        }
-        if !wanted.is_empty() {
-            let kinds: Vec<_> = wanted.iter().map(|w| w.kind.what()).collect();
-            findings.push(Finding::note(
-                "historic",
-                format!(
-                    "{apex} publishes {}, as its policy asks; receivers of today read neither",
-                    kinds.join(" and ")
-                ),
             ));
         }
         wanted

@@ -127,8 +127,9 @@ impl Kind {
             Self::Service => record.rtype == RecordType::SRV,
             // Nothing may stand beside a CNAME (RFC 1034 §3.6.2): any data is in its place.
             Self::Autoconfig => true,
-            // A selector has one TXT record or undefined results (RFC 6376 §3.6.2.2).
-            Self::DkimKey => record.rtype == RecordType::TXT,
+            // A selector has one TXT record or undefined results (RFC 6376 §3.6.2.2); type 99 there
+            // would ask for a second.
+            Self::DkimKey => matches!(record.rtype, RecordType::TXT | RecordType::SPF),
             Self::DmarcReport => Self::of(record) == Some(Self::Dmarc),
             _ => record.rtype == RecordType::TXT && Self::of(record) == Some(self),
         }

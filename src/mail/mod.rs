@@ -93,19 +93,41 @@ pub fn wanted(policy: &MailPolicy, zone: &ZoneView<'_>) -> (Vec<Wanted>, Vec<Fin
         _ => {
             let mut wanted = silent::of_hosts(policy, zone, &mut findings);
             wanted.extend(policy.spf.wanted(zone, &mut findings));
+            // A stable sort: the apex first, and `never` still before [mail.spf.hosts].
+            wanted.sort_by_key(|w| w.owner != *apex);
             wanted.extend(policy.dmarc.wanted(apex));
             wanted
         }
     };
     let spf = apex_spf(&wanted, zone);
     wanted.extend(policy.sender_id.wanted(apex, spf.as_deref(), &mut findings));
-    wanted.extend(policy.dkim.wanted(apex, &mut findings));
+    wanted.extend(policy.dkim.wanted(apex));
     wanted.extend(policy.tls_rpt.wanted(apex));
     wanted.extend(policy.mta_sts.wanted(zone, &mut findings));
     wanted.extend(policy.bimi.wanted(apex));
     wanted.extend(policy.caa.wanted(apex));
     wanted.extend(policy.services.wanted(apex, &mut findings));
+    findings.extend(historic_note(&wanted, apex));
     (wanted, findings)
+}
+
+/// One note on the records that are published for old receivers only.
+fn historic_note(wanted: &[Wanted], apex: &Name) -> Option<Finding> {
+    let is_historic = |kind: Kind| matches!(kind, Kind::SenderId | Kind::DomainKeysPolicy | Kind::Adsp);
+    let historic: Vec<_> = wanted
+        .iter()
+        .filter(|w| is_historic(w.kind))
+        .map(|w| w.kind.what())
+        .collect();
+    (!historic.is_empty()).then(|| {
+        let what = historic.join(", ");
+        Finding::note(
+            "historic",
+            format!(
+                "{apex} publishes historic records, as its policy asks: {what}; receivers of today read none of them"
+            ),
+        )
+    })
 }
 
 /// The text of the SPF that the apex will have: the policy's, else the zone file's.
@@ -114,7 +136,12 @@ fn apex_spf(wanted: &[Wanted], zone: &ZoneView<'_>) -> Option<String> {
         .iter()
         .find(|w| w.kind == Kind::Spf && w.owner == *zone.apex())
         .map(|w| w.record(0));
-    let record = of_policy.or_else(|| zone.at(zone.apex()).find(|r| Kind::Spf.matches(r)).cloned())?;
+    // A lone type 99 record gets its TXT by compose.
+    let of_file = || {
+        let spf = || zone.at(zone.apex()).filter(|r| Kind::of(r) == Some(Kind::Spf));
+        spf().find(|r| Kind::Spf.matches(r)).or_else(|| spf().next()).cloned()
+    };
+    let record = of_policy.or_else(of_file)?;
     String::from_utf8(record.joined_text()).ok()
 }
 

@@ -46,10 +46,6 @@ impl SenderIdPolicy {
             },
             record => (record.to_owned(), "policy [mail.sender_id] record"),
         };
-        findings.push(Finding::note(
-            "historic",
-            format!("{apex} publishes Sender-ID, as its policy asks; receivers of today do not read it"),
-        ));
         Some(Wanted::txt(Kind::SenderId, apex.clone(), &text, self.ttl, from))
     }
 }

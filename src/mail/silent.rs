@@ -37,12 +37,17 @@ pub(super) fn of_zone(policy: &MailPolicy, zone: &ZoneView<'_>) -> Vec<Wanted> {
         .iter()
         .filter(|record| matches!(record.rtype, RecordType::A | RecordType::AAAA))
         .map(|record| &record.owner)
-        .filter(|&owner| owner != apex && !owner.is_wildcard() && zone.cut_at_or_above(owner).is_none())
+        .filter(|&owner| owner != apex && is_host(owner) && zone.cut_at_or_above(owner).is_none())
         .collect();
     for host in hosts {
         wanted.extend(of_name(policy, host, from));
     }
     wanted
+}
+
+/// Neither a wildcard nor a name with an underscore, which is no host (RFC 8552).
+fn is_host(owner: &Name) -> bool {
+    !owner.is_wildcard() && !owner.labels().any(|label| label.starts_with(b"_"))
 }
 
 /// The records of the hosts under `never`.
