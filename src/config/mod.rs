@@ -202,6 +202,8 @@ impl Config {
     pub fn restart_needed(old: &Self, new: &Self) -> Vec<&'static str> {
         let differs = [
             ("listen", old.listen != new.listen),
+            ("zones", old.zones != new.zones),
+            ("keys", old.keys != new.keys),
             ("state", old.state != new.state),
             ("workers", old.workers != new.workers),
             ("version", old.version != new.version),

@@ -74,7 +74,7 @@ pub const OPTIONS: &[OptionRow] = &[
         key: "zones",
         wants: "the path of a directory, as a string",
         default: r#""zones""#,
-        change: Change::AtOnce,
+        change: Change::Restart,
         example: r#"zones = "zones""#,
         text: "Where the zone files are. NAME.zone is the master file of the zone NAME, and its presence is \
                the configuration; NAME.toml beside it holds what is particular to that zone. Sub-folders are \
@@ -84,7 +84,7 @@ pub const OPTIONS: &[OptionRow] = &[
         key: "keys",
         wants: "the path of a directory, as a string",
         default: r#""keys""#,
-        change: Change::AtOnce,
+        change: Change::Restart,
         example: r#"keys = "/etc/opendkim/keys""#,
         text: "Where the DKIM keys are, in any layout that OpenDKIM, rspamd or this manual knows. Private keys \
                are read, reduced to their public half and forgotten.",
