@@ -133,7 +133,7 @@ fn dispatch(zones: &ZoneSet, settings: &Settings, query: &Query<'_>, response: &
         _ => return Outcome::refused(ExtendedError::NOT_AUTHORITATIVE),
     }
     match query.qtype {
-        RecordType::AXFR | RecordType::IXFR => return Outcome::refused(ExtendedError::PROHIBITED),
+        RecordType::AXFR | RecordType::IXFR => return refuse_transfer(zones, query),
         // RFC 6895 §3.1: OPT, TKEY and TSIG are no questions; MAILA and MAILB are obsolete (RFC 1035 §3.2.3).
         RecordType::OPT | RecordType::TKEY | RecordType::TSIG => return Outcome::code(Rcode::FORMERR),
         RecordType::MAILA | RecordType::MAILB => return Outcome::code(Rcode::NOTIMP),
@@ -145,6 +145,21 @@ fn dispatch(zones: &ZoneSet, settings: &Settings, query: &Query<'_>, response: &
     match zone_for(zones, &name, query.qtype) {
         Some(zone) => authoritative::answer(zone, query.qtype, name, response),
         None => Outcome::refused(ExtendedError::NOT_AUTHORITATIVE),
+    }
+}
+
+/// Transfers are refused to everybody; of what is no zone, they cannot be had (RFC 5936 §2.2.1).
+fn refuse_transfer(zones: &ZoneSet, query: &Query<'_>) -> Outcome {
+    let zone = LookupName::new(query.qname).and_then(|name| {
+        let zone = zones.closest_enclosing(&name)?;
+        (zone.apex().as_wire() == name.as_wire()).then_some(())
+    });
+    match zone {
+        Some(()) => Outcome::refused(ExtendedError::PROHIBITED),
+        None => Outcome {
+            rcode: Rcode::NOTAUTH,
+            error: Some(ExtendedError::NOT_AUTHORITATIVE),
+        },
     }
 }
 

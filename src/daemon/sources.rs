@@ -33,8 +33,8 @@ pub(super) const KEYS_ELSEWHERE: RootId = RootId(4);
 
 /// A key file of more than this is no key file; a KeyTable may be larger.
 const MAX_KEY_FILE: u64 = 16 << 20;
-/// A zone file of more than this is refused before it is read.
-const MAX_ZONE_FILE: u64 = 1 << 30;
+/// A zone file of more than this, a gibibyte, is refused before it is read.
+const MAX_ZONE_FILE: u64 = (1 << 30) - 1;
 /// With fewer zones than this, threads cost more than they bring.
 const WORTH_THREADS: usize = 64;
 
@@ -83,6 +83,11 @@ pub(super) struct Made {
 
 impl Sources {
     pub(super) fn new(config: Config) -> Result<Self, ConfigError> {
+        let findings = [("zones", &config.zones), ("keys", &config.keys)]
+            .into_iter()
+            .filter(|(_, directory)| !directory.is_dir())
+            .map(|(option, directory)| missing(option, directory).at(Place::file(&config.path)))
+            .collect();
         Ok(Self {
             // As the watcher writes paths: a KeyTable may name keys by absolute paths.
             keys: KeyDirectory::new(&std::path::absolute(&config.keys).unwrap_or_else(|_| config.keys.clone())),
@@ -94,7 +99,7 @@ impl Sources {
             reports: BTreeMap::new(),
             hosted: BTreeSet::new(),
             dirty: BTreeSet::new(),
-            findings: Vec::new(),
+            findings,
             config_stale: false,
             includes_changed: false,
             keys_elsewhere: Vec::new(),
@@ -429,6 +434,14 @@ fn on_all_cores<T: Send, R: Send>(items: Vec<T>, work: &(impl Fn(T) -> R + Sync)
             .flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     })
+}
+
+fn missing(option: &str, directory: &Path) -> Finding {
+    Finding::warning(
+        "directory-missing",
+        format!("`{option}` is {}, and there is no such directory", directory.display()),
+        format!("create it, or correct `{option}`; it is taken as soon as it is there"),
+    )
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Finding {

@@ -32,6 +32,8 @@ impl Rcode {
     pub const REFUSED: Self = Self(5);
     /// YXDOMAIN: a DNAME makes the name too long (RFC 6672 §2.2).
     pub const YXDOMAIN: Self = Self(6);
+    /// NOTAUTH: a transfer of what is no zone of ours (RFC 5936 §2.2.1, RFC 8945).
+    pub const NOTAUTH: Self = Self(9);
     /// BADVERS: the EDNS version is not implemented (RFC 6891 §6.1.3).
     pub const BADVERS: Self = Self(16);
 }
