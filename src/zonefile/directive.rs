@@ -68,6 +68,13 @@ impl Reader<'_> {
             _ => self.name_argument(scope, entry, 2)?,
         };
         entry.no_more_than(3)?;
+        // Messages show paths as they are: no file may bring what moves a terminal's cursor.
+        if String::from_utf8_lossy(named.text).contains(char::is_control) {
+            return Err(fault(
+                format!("the file name `{}` has control characters", Printable(named.text)),
+                "give the file a printable name",
+            ));
+        }
         let path = path_beside(scope.stack.last().map(PathBuf::as_path), named.text);
         let shown = path.display().to_string();
         let shown = Printable(shown.as_bytes());

@@ -230,6 +230,7 @@ fn broken() -> Vec<(&'static str, Vec<u8>)> {
         ("bad $TTL", "$TTL soon"),
         ("include missing", "$INCLUDE"),
         ("include of nothing", "$INCLUDE nowhere.txt"),
+        ("include with a control character", "$INCLUDE a\u{1b}[31m.txt"),
         ("include of itself", "$INCLUDE example.org.zone"),
         ("include of a key", "$INCLUDE mail"),
         ("error in an include", "$INCLUDE broken.txt"),

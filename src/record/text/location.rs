@@ -99,7 +99,7 @@ fn parse_size(text: &str) -> Option<u8> {
         base /= 10;
         power += 1;
     }
-    (power <= 9).then(|| ((base as u8) << 4) | power)
+    (power <= 9).then_some(((base as u8) << 4) | power)
 }
 
 /// Are the sixteen octets a place? Sizes must be digits, angles within their circles.

@@ -53,10 +53,11 @@ pub(super) fn field(
         Field::Tag => tag(words, out)?,
         Field::Hex | Field::Digest { .. } => rest_with(read_hex, field, words, out)?,
         Field::Base64 => rest_with(read_base64, field, words, out)?,
-        Field::MaybeBase64 => match words.peek() {
-            Some(_) => rest_with(read_base64, field, words, out)?,
-            None => (),
-        },
+        Field::MaybeBase64 => {
+            if words.peek().is_some() {
+                rest_with(read_base64, field, words, out)?;
+            }
+        }
         Field::DashBase64 => match words.peek() {
             Some(Token { text: b"-", .. }) => drop(words.take()),
             _ => rest_with(read_base64, field, words, out)?,
