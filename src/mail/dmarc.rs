@@ -123,7 +123,7 @@ impl DmarcPolicy {
         match self.record.as_deref() {
             Some("") => None,
             Some(record) => Some(record.to_owned()),
-            None => self.from_parts(),
+            None => self.text_of_parts(),
         }
     }
 
@@ -140,7 +140,7 @@ impl DmarcPolicy {
     }
 
     /// In the order v, p, sp, np and then the rest: older readers want `p` second (RFC 7489 §6.4).
-    fn from_parts(&self) -> Option<String> {
+    fn text_of_parts(&self) -> Option<String> {
         let policy = match self.policy {
             Some(policy) => policy,
             // Without p a record with rua counts as p=none; we write it out.

@@ -21,6 +21,9 @@ use std::time::Duration;
 /// it ten directories that link to each other would be visible at a million paths.
 const MAX_NESTED_LINKS: u8 = 4;
 
+/// So many directories and links are compared before the hints are looked at again: about 1 ms.
+const SCAN_ROUND: usize = 16;
+
 #[derive(Debug)]
 pub(super) struct View {
     pub kernel: Kernel,
@@ -36,6 +39,8 @@ pub(super) struct View {
     /// What no hint will tell of: to be compared from time to time.
     pub scanned_dirs: BTreeSet<DirId>,
     pub scanned_links: BTreeSet<LinkId>,
+    /// What the comparison under way has not reached yet.
+    scanning: Option<(Vec<DirId>, Vec<LinkId>)>,
     /// Files found young in a directory without a watch: somebody may be writing them.
     pub young: Vec<Spot>,
     /// Whether a device is a network file system.
@@ -60,6 +65,7 @@ impl View {
             todo: BTreeMap::new(),
             scanned_dirs: BTreeSet::new(),
             scanned_links: BTreeSet::new(),
+            scanning: None,
             young: Vec::new(),
             devices: HashMap::new(),
             force: false,
@@ -411,23 +417,38 @@ impl View {
         !self.scanned_dirs.is_empty() || !self.scanned_links.is_empty()
     }
 
-    /// Compares what no hint will tell of.
-    pub(super) fn scan(&mut self) {
-        let links = self.scanned_links.iter().filter_map(|link| self.spot_of_link(*link));
-        for (dir, name) in links.collect::<Vec<_>>() {
-            self.look(dir, &name, false);
+    /// Begins to compare what no hint will tell of.
+    pub(super) fn begin_scan(&mut self) {
+        self.scanning = Some((
+            self.scanned_dirs.iter().copied().collect(),
+            self.scanned_links.iter().copied().collect(),
+        ));
+    }
+
+    /// Compares a little of it, so that hints about the rest need not wait; whether more is left.
+    pub(super) fn scan_some(&mut self) -> bool {
+        let Some((mut dirs, mut links)) = self.scanning.take() else {
+            return false;
+        };
+        for link in links.split_off(links.len().saturating_sub(SCAN_ROUND)) {
+            if let Some((dir, name)) = self.spot_of_link(link) {
+                self.look(dir, &name, false);
+            }
         }
-        for id in &self.scanned_dirs {
-            self.todo.entry(*id).or_insert(false);
+        for id in dirs.split_off(dirs.len().saturating_sub(SCAN_ROUND)) {
+            self.todo.entry(id).or_insert(false);
         }
         self.walk();
+        let more = !dirs.is_empty() || !links.is_empty();
+        self.scanning = more.then_some((dirs, links));
+        more
     }
 
     /// The work at hand is done: ends idle watches and tells of an exhausted limit.
     pub(super) fn finish(&mut self) {
         self.places.sweep(&self.kernel);
         self.tree.recycle();
-        if !std::mem::take(&mut self.full) {
+        if !std::mem::take(&mut self.full) || self.told.contains("watch-limit") {
             return;
         }
         let (watched, scanned) = (self.places.len(), self.scanned_dirs.len() + self.scanned_links.len());

@@ -32,6 +32,8 @@ pub struct Watcher {
     resting: Resting,
     scan_interval: Duration,
     next_scan: Option<Instant>,
+    /// How long the comparison that is under way took so far.
+    scan_took: Option<Duration>,
     /// Events were lost: everything must be compared, at this time.
     rescan_at: Option<Instant>,
     last_rescan: Option<(Instant, Duration)>,
@@ -69,6 +71,7 @@ impl Watcher {
             resting: Resting::new(options.quiet),
             scan_interval: options.scan_interval,
             next_scan: None,
+            scan_took: None,
             rescan_at: None,
             last_rescan: None,
         };
@@ -240,7 +243,7 @@ impl Watcher {
         self.view.tell(Finding::warning(
             "watch-overflow",
             "files changed faster than the kernel could tell us, so everything was compared once",
-            "if it happens often, raise the queue: sysctl -w fs.inotify.max_queued_events=262144, before a restart",
+            "if it happens often, raise the queue: sysctl -w fs.inotify.max_queued_events=262144, then restart",
         ));
         let now = Instant::now();
         let rested = self
@@ -263,21 +266,33 @@ impl Watcher {
             self.rescan(false);
             self.plan_scan(Duration::ZERO);
         }
-        if self.next_scan.is_some_and(|at| at <= now) {
-            self.next_scan = None;
-            self.view.scan();
-            self.plan_scan(now.elapsed());
-        }
+        self.scan(now);
         for spot in std::mem::take(&mut self.view.young) {
             self.resting.rest(spot);
         }
     }
 
+    /// Compares some of the unwatched if it is time, and comes back at once for the rest.
+    fn scan(&mut self, now: Instant) {
+        if self.next_scan.is_none_or(|at| at > now) {
+            return;
+        }
+        if self.scan_took.is_none() {
+            self.view.begin_scan();
+        }
+        let more = self.view.scan_some();
+        let took = self.scan_took.take().unwrap_or_default() + now.elapsed();
+        if more {
+            self.scan_took = Some(took);
+        } else {
+            self.next_scan = None;
+            self.plan_scan(took);
+        }
+    }
+
     /// Sets the timer for the next comparison of the unwatched, if there is any.
     fn plan_scan(&mut self, last_took: Duration) {
-        if !self.view.has_unwatched() {
-            self.next_scan = None;
-        } else if self.next_scan.is_none() {
+        if self.next_scan.is_none() && self.view.has_unwatched() {
             self.next_scan = Some(Instant::now() + self.scan_interval.max(last_took * SCAN_SHARE));
         }
     }
