@@ -183,7 +183,9 @@ fn broken_zone_files_are_told_by_file_and_line() {
         // Seen to be mended, so that the next fault is not taken for the same one, told already.
         let number = number.to_string();
         house.replace(case.path, format!("{GOOD}mended IN TXT {number}\n"));
-        house.wait_for_answer("the mended file", "mended.example.org", TXT, |message| message.texts(TXT) == [&*number]);
+        house.wait_for_answer("the mended file", "mended.example.org", TXT, |message| {
+            message.texts(TXT) == [&*number]
+        });
     }
     // Another encoding of eight bits is no error: the bytes are the text, as in BIND.
     house.replace(ZONE, latin1);
