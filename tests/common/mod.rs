@@ -5,12 +5,14 @@
 //! - [`client`]: one question over UDP or TCP;
 //! - [`daemon`]: a process that is waited for, ended by its pid and heard when a test fails;
 //! - [`peers`]: BIND, NSD, Knot and Unbound; [`signpost`]: the binary under test;
+//! - [`keys`]: private keys and their public halves, by openssl;
 //! - [`netns`]: a network namespace with its own port 53 and resolv.conf.
 
 #![allow(dead_code, reason = "every test binary uses its own part of this folder")]
 
 pub(crate) mod client;
 pub(crate) mod daemon;
+pub(crate) mod keys;
 pub(crate) mod netns;
 pub(crate) mod peers;
 pub(crate) mod signpost;
