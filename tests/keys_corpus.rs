@@ -1,5 +1,7 @@
 //! Replays the corpora of the fuzz targets `key_file` and `key_table`, whole and damaged in every simple way.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 #[path = "fuzz/key_file.rs"]
 mod key_file;
 #[path = "fuzz/key_table.rs"]
