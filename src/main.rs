@@ -56,7 +56,7 @@ fn run(args: &Args) -> Exit {
 
 fn serve(config: Config) -> Exit {
     start_log(config.log.level);
-    match daemon::serve(config, Paint::for_stdout(), |report| say(report)) {
+    match daemon::serve(config, Paint::for_stdout(), say) {
         Ok(()) => Exit::Fine,
         Err(error) => complain(&error, Exit::Config),
     }
