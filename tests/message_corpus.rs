@@ -1,6 +1,6 @@
 //! Replays the corpus of the fuzz target `message`, whole and damaged in every simple way.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![expect(clippy::expect_used, reason = "a test may fail where it stands")]
 
 #[path = "fuzz/message.rs"]
 mod message;
