@@ -6,7 +6,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::tempdir;
 
 /// xorshift64*: the same sequence for the same seed, everywhere.
@@ -171,4 +171,34 @@ fn knows_the_truth_while_it_changes() {
         });
         consumer.until_true(&root, &format!("seed {seed}"));
     }
+}
+
+#[test]
+fn loses_no_file_that_arrives_while_its_new_directory_is_being_found() {
+    const DIRECTORIES: usize = 3000;
+    let dir = tempdir().unwrap();
+    let root = dir.path().join("root");
+    fs::create_dir(&root).unwrap();
+    let mut random = Random(42);
+    let mut consumer = Consumer::with(vec![Root::directory(ROOT, &root)], &options());
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            for number in 0..DIRECTORIES {
+                let (new, home) = (dir.path().join("new"), root.join(number.to_string()));
+                fs::write(&new, "key").unwrap();
+                fs::create_dir(&home).unwrap();
+                // Somewhere around the time at which the directory is watched and listed.
+                let start = Instant::now();
+                let pause = Duration::from_micros(random.below(120) as u64);
+                while start.elapsed() < pause {
+                    std::hint::spin_loop();
+                }
+                fs::rename(&new, home.join("mail")).unwrap();
+            }
+        });
+        while !worker.is_finished() {
+            consumer.step(Duration::from_millis(1));
+        }
+    });
+    consumer.until("all files are known", |consumer| consumer.known.len() == DIRECTORIES);
 }
