@@ -474,3 +474,23 @@ fn gone_if_reported(old: Option<What>) -> Option<Kind> {
         Some(What::Absent | What::Dir(_) | What::Circle) | None => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_an_equal_stamp_for_no_change_only_if_it_had_aged() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let Seen::File(facts) = probe(file.path()).seen else {
+            panic!("a file is a file");
+        };
+        let mut view = View::new(&Options::default());
+        let stamp = facts.stamp;
+        let (_, kind) = view.settle_file(Some(What::File { stamp, fresh: false }), &facts);
+        assert_eq!(kind, None);
+        let (_, kind) = view.settle_file(Some(What::File { stamp, fresh: true }), &facts);
+        assert!(matches!(kind, Some(Kind::Present { size: 0, .. })));
+        assert!(facts.fresh, "it was made just now");
+    }
+}

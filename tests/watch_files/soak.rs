@@ -6,7 +6,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::tempdir;
 
 /// xorshift64*: the same sequence for the same seed, everywhere.
@@ -32,7 +32,7 @@ impl Random {
 
 /// One operation; most fail now and then, as the paths are random. Whether the consumer must look
 /// at once: a hard link whose new name is gone again before anybody looked is what the watcher cannot see.
-fn operate(random: &mut Random, base: &Path) -> io::Result<bool> {
+fn operate(random: &mut Random, base: &Path, hard_links: bool) -> io::Result<bool> {
     let (one, two) = (random.path(base), random.path(base));
     // All of one length: only stamps and hints tell them apart.
     let content = format!("{:03}", random.below(1000));
@@ -55,7 +55,7 @@ fn operate(random: &mut Random, base: &Path) -> io::Result<bool> {
             symlink(PathBuf::from("../".repeat(depth)).join(target), &new)?;
             fs::rename(&new, &one)
         }
-        12 => {
+        12 if hard_links => {
             // Beside the old name: what is written through a new one elsewhere is seen by rescans only.
             fs::hard_link(&one, one.with_file_name(["a", "b", "c", "d"][random.below(4)]))?;
             return Ok(true);
@@ -82,7 +82,7 @@ fn soak(seed: u64, options: &Options, operations: usize) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut consumer = Consumer::with(vec![Root::directory(ROOT, &root)], options);
     for _ in 0..operations {
-        let linked = operate(&mut random, dir.path()).unwrap_or(false);
+        let linked = operate(&mut random, dir.path(), true).unwrap_or(false);
         if linked || random.below(4) == 0 {
             consumer.step(Duration::ZERO);
         }
@@ -90,7 +90,7 @@ fn soak(seed: u64, options: &Options, operations: usize) {
     consumer.until_true(&root, &format!("seed {seed}"));
     // And it still hears: nothing that was learnt may have cost a watch.
     for number in 0..50 {
-        if operate(&mut random, dir.path()).unwrap_or(false) {
+        if operate(&mut random, dir.path(), true).unwrap_or(false) {
             consumer.step(Duration::ZERO);
         }
         if number % 10 == 9 {
@@ -148,4 +148,57 @@ fn knows_the_truth_by_scanning_alone() {
             200,
         );
     }
+}
+
+#[test]
+fn knows_the_truth_while_it_changes() {
+    for seed in seeds(10) {
+        let dir = tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir(&root).unwrap();
+        fs::create_dir(dir.path().join("outside")).unwrap();
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut consumer = Consumer::with(vec![Root::directory(ROOT, &root)], &options());
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| {
+                for _ in 0..3000 {
+                    let _ = operate(&mut random, dir.path(), false);
+                }
+            });
+            while !worker.is_finished() {
+                consumer.step(Duration::from_millis(1));
+            }
+        });
+        consumer.until_true(&root, &format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn loses_no_file_that_arrives_while_its_new_directory_is_being_found() {
+    const DIRECTORIES: usize = 3000;
+    let dir = tempdir().unwrap();
+    let root = dir.path().join("root");
+    fs::create_dir(&root).unwrap();
+    let mut random = Random(42);
+    let mut consumer = Consumer::with(vec![Root::directory(ROOT, &root)], &options());
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            for number in 0..DIRECTORIES {
+                let (new, home) = (dir.path().join("new"), root.join(number.to_string()));
+                fs::write(&new, "key").unwrap();
+                fs::create_dir(&home).unwrap();
+                // Somewhere around the time at which the directory is watched and listed.
+                let start = Instant::now();
+                let pause = Duration::from_micros(random.below(120) as u64);
+                while start.elapsed() < pause {
+                    std::hint::spin_loop();
+                }
+                fs::rename(&new, home.join("mail")).unwrap();
+            }
+        });
+        while !worker.is_finished() {
+            consumer.step(Duration::from_millis(1));
+        }
+    });
+    consumer.until("all files are known", |consumer| consumer.known.len() == DIRECTORIES);
 }
