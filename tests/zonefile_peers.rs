@@ -2,6 +2,8 @@
 //! write, they read the same. Needs `named-compilezone`, `nsd-checkzone` and `kzonecheck` (Debian:
 //! bind9-utils, nsd, knot-dnssecutils) and fails without them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 use signpost::name::Name;
 use signpost::record::{Record, RecordType, text};
 use signpost::zonefile::{self, DiskFiles};
