@@ -153,6 +153,7 @@ pub fn check_wire(rtype: RecordType, rdata: &[u8]) -> Result<(), RdataError> {
     }
     match rdata.len() - walk.position() {
         0 => Ok(()),
+        1 => fault(format!("one octet too many for {rtype}")),
         extra => fault(format!("{extra} octets too many for {rtype}")),
     }
 }
