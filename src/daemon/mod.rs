@@ -128,7 +128,10 @@ impl Daemon {
     }
 
     fn summary(&self) -> String {
-        format!("{} zones served", self.engine.zones.load().len())
+        match self.engine.zones.load().len() {
+            1 => "1 zone served".into(),
+            count => format!("{count} zones served"),
+        }
     }
 
     fn stop(self) {

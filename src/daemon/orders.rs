@@ -19,10 +19,7 @@ impl Daemon {
             Request::KeyRevoke { domain, selector } => self.key_revoke(domain, selector),
             Request::Reload => {
                 self.engine.reload();
-                Reply::done(format!(
-                    "everything was read again; {} zones are served\n",
-                    self.engine.zones.load().len()
-                ))
+                Reply::done(format!("everything was read again; {}\n", self.summary()))
             }
         };
         pending.reply(reply);
@@ -32,10 +29,10 @@ impl Daemon {
         let totals = self.running.totals();
         let up = self.started.elapsed().as_secs();
         let mut text = format!(
-            "Signpost {}, up for {}\n{} zones served\n",
+            "Signpost {}, up for {}\n{}\n",
             env!("CARGO_PKG_VERSION"),
             spoken(up),
-            self.engine.zones.load().len()
+            self.summary()
         );
         for address in self.running.addresses() {
             // Writing to a String cannot fail.

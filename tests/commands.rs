@@ -1,0 +1,120 @@
+//! The commands that ask the running server, as an operator types them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should panic"
+)]
+
+mod common;
+
+use common::keys;
+use common::signpost::House;
+use common::wire::TXT;
+use std::process::{Command, Output};
+
+const ZONE: &str = "example.org";
+const OWNER: &str = "sel._domainkey.example.org";
+const TEXT: &str = "$TTL 300\n@ IN SOA ns hostmaster 100 3600 600 86400 300\n IN NS ns\n IN MX 10 mail\n\
+                    ns IN A 192.0.2.1\nmail IN A 192.0.2.25\n";
+
+fn serving() -> House {
+    let mut house = House::new("");
+    house.write("zones/example.org.zone", TEXT);
+    house.write("keys/example.org/sel.private", keys::ed25519());
+    house.start(&[ZONE]);
+    house
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[test]
+fn a_key_is_revoked_at_once_although_its_file_is_there() {
+    let house = serving();
+    let before = house.serial(ZONE);
+    let output = house.command(&["key", "revoke", "Example.ORG", "sel"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(
+        house.texts(OWNER, TXT),
+        ["v=DKIM1; k=ed25519; p="],
+        "served when the command returns"
+    );
+    assert!(common::signpost::is_newer(house.serial(ZONE), before));
+    let list = said(&house.command(&["key", "list"]));
+    assert!(list.contains("example.org. sel revoked by command"), "{list}");
+    let unknown = house.command(&["key", "revoke", "example.org", "other"]);
+    assert_eq!(unknown.status.code(), Some(2), "{}", said(&unknown));
+}
+
+#[test]
+fn a_revocation_survives_kill_9_and_ends_with_another_key() {
+    let mut house = serving();
+    assert_eq!(house.command(&["key", "revoke", ZONE, "sel"]).status.code(), Some(0));
+    let serial = house.serial(ZONE);
+    house.kill();
+    house.start(&[ZONE]);
+    assert_eq!(house.texts(OWNER, TXT), ["v=DKIM1; k=ed25519; p="]);
+    assert_eq!(house.serial(ZONE), serial, "the same content keeps its serial");
+    house.replace("keys/example.org/sel.private", keys::ed25519());
+    house.wait_for_answer("another key", OWNER, TXT, |message| {
+        message.texts(TXT).iter().any(|text| !text.ends_with("p="))
+    });
+}
+
+#[test]
+fn a_zone_is_printed_as_a_master_file_that_bind_loads() {
+    let house = serving();
+    let output = house.command(&["zone", "print", ZONE]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let printed = house.path("printed.zone");
+    std::fs::write(&printed, &output.stdout).unwrap();
+    let judged = Command::new("named-checkzone")
+        .arg(ZONE)
+        .arg(&printed)
+        .output()
+        .expect("named-checkzone");
+    assert!(judged.status.success(), "{}\n{}", said(&judged), said(&output));
+    assert!(said(&output).contains("v=DKIM1; k=ed25519; p="), "{}", said(&output));
+    assert_eq!(house.command(&["zone", "print", "example.net"]).status.code(), Some(2));
+}
+
+#[test]
+fn lists_status_and_reload_answer() {
+    let house = serving();
+    let list = said(&house.command(&["zone", "list"]));
+    assert!(
+        list.starts_with(&format!("example.org. serial {}, ", house.serial(ZONE))),
+        "{list}"
+    );
+    let status = said(&house.command(&["status"]));
+    assert!(status.contains("1 zone served"), "{status}");
+    assert_eq!(house.command(&["reload"]).status.code(), Some(0));
+}
+
+#[test]
+fn nobody_there_is_said_and_has_its_exit_code() {
+    let mut house = serving();
+    house.stop();
+    let output = house.command(&["status"]);
+    assert_eq!(output.status.code(), Some(69), "{}", said(&output));
+    assert!(said(&output).contains("no server answers at "), "{}", said(&output));
+}
+
+#[test]
+fn check_judges_without_a_server_and_ends_with_the_worst() {
+    let house = House::new("");
+    house.write("zones/example.org.zone", TEXT);
+    let fine = house.command(&["check"]);
+    assert_eq!(fine.status.code(), Some(0), "{}", said(&fine));
+    house.write("zones/example.net.zone", format!("{TEXT}www IN A 192.0.2.300\n"));
+    let broken = house.command(&["check"]);
+    assert_eq!(broken.status.code(), Some(2), "{}", said(&broken));
+    assert!(said(&broken).contains("example.net.zone:7:"), "{}", said(&broken));
+    assert!(!house.path("state/signpost.redb").exists(), "check touches no state");
+}
