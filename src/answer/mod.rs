@@ -97,12 +97,9 @@ pub fn answer(
         Err(Malformed::Question(rcode, end)) => return write_error(out, bytes, end, rcode),
     };
     let limit = response_limit(settings, transport, query.edns);
-    let reserve = if query.edns.is_some() {
-        OPT_LEN + EXTENDED_ERROR_LEN
-    } else {
-        0
-    };
-    if out.len() < query.question_end + reserve {
+    // Room for the error option is not kept: a response with one has no records.
+    let reserve = if query.edns.is_some() { OPT_LEN } else { 0 };
+    if out.len() < query.question_end + OPT_LEN + EXTENDED_ERROR_LEN {
         return None;
     }
     let mut response = Response::new(out, &query, limit, reserve);

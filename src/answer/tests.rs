@@ -238,6 +238,8 @@ fn truncates_exactly_when_it_does_not_fit() {
         )
         .unwrap();
         assert!(response.len() <= usize::from(payload));
+        let fits = whole.len() + OPT_LEN <= usize::from(payload);
+        assert_eq!(response[2] & 2 == 0, fits, "TC exactly when it does not fit: {payload}");
     }
 }
 
