@@ -11,11 +11,12 @@ mod common;
 use common::keys;
 use common::signpost::House;
 use common::wire::TXT;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 const ZONE: &str = "example.org";
 const OWNER: &str = "sel._domainkey.example.org";
-const TEXT: &str = "$TTL 300\n@ IN SOA ns hostmaster 100 3600 600 86400 300\n IN NS ns\n IN MX 10 mail\n\
+const TEXT: &str = "$TTL 300\n@ IN SOA ns hostmaster 100 7200 3600 1209600 300\n IN NS ns\n IN MX 10 mail\n\
                     ns IN A 192.0.2.1\nmail IN A 192.0.2.25\n";
 
 fn serving() -> House {
@@ -117,4 +118,53 @@ fn check_judges_without_a_server_and_ends_with_the_worst() {
     assert_eq!(broken.status.code(), Some(2), "{}", said(&broken));
     assert!(said(&broken).contains("example.net.zone:7:"), "{}", said(&broken));
     assert!(!house.path("state/signpost.redb").exists(), "check touches no state");
+}
+
+/// Every judgment that an operator may count on, in one directory.
+#[test]
+fn check_knows_what_hurts() {
+    let mut house = House::new("");
+    house.write("zones/example.org.zone", TEXT);
+    house.write("keys/example.org/sel.private", keys::ed25519());
+    house.start(&[ZONE]);
+    house.stop();
+    let published = house.path("keys/example.org/sel.private");
+    std::fs::set_permissions(&published, std::fs::Permissions::from_mode(0o644)).unwrap();
+    house.replace(
+        "zones/example.org.zone",
+        "$TTL 300\n@ IN SOA ns hostmaster 90 3600 3600 1209600 300\n@ NS ns\n@ NS alias\n@ MX 10 gone\n\
+         ns A 192.0.2.1\nalias CNAME ns\n@ TXT \"v=spf1 -all\"\n@ TXT \"v=spf1 a -all\"\n\
+         _dmarc TXT \"v=DMARC1; p=none\"\n_dmarc TXT \"v=DMARC1; p=reject\"\nsub NS ns.sub\nwww.sub TXT x\n\
+         deep TXT \"v=spf1 a a a a a a a a a a a -all\"\nvoid TXT \"v=spf1 a:n1 a:n2 a:n3 include:n4.example.org -all\"\n\
+         sel._domainkey TXT \"v=DKIM1; p=AAAA\"\nold._domainkey TXT \"v=DKIM1; h=rsa-sha256; p=AAAA\"\n",
+    );
+    house.write("keys/KeyTable", "row example.org:missing:/nowhere/missing.private\n");
+    house.write("keys/example.org/two.private", keys::ed25519());
+    house.write("keys/example.org.two.private", keys::ed25519());
+    let output = house.command(&["check"]);
+    let text = said(&output);
+    for code in [
+        "record-twice",
+        "spf-lookups",
+        "spf-void-lookups",
+        "dkim-hash",
+        "dkim-static-shadowed",
+        "dkim-two-keys",
+        "key-world-readable",
+        "key-table-file-missing",
+        "zone-ns-alias",
+        "zone-mx-nowhere",
+        "zone-glue-missing",
+        "zone-occluded",
+        "zone-soa-times",
+    ] {
+        assert!(text.contains(&format!("[{code}]")), "{code} is not in\n{text}");
+    }
+    assert!(
+        text.contains("[serial-"),
+        "the serial is older than the published one:\n{text}"
+    );
+    let json = house.command(&["check", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(report["exit"].as_i64(), json.status.code().map(i64::from));
 }

@@ -1,14 +1,21 @@
 //! `signpost check`: everything that serving would read, read once and judged, nothing served and
 //! no state touched.
+//!
+//! Beside what serving tells, it judges the finished zones (see [`zone::judge`]), the modes of
+//! private keys, and serials against those that were published.
 
-use super::sources::Sources;
+use super::sources::{KEYS, Sources};
 use super::{StartError, roots};
 use crate::compose::{KeyStage, ZoneKey};
 use crate::config::Config;
-use crate::finding::Finding;
+use crate::finding::{Finding, Place};
 use crate::name::Name;
-use crate::watch::{self, Watcher};
-use crate::zone::Zone;
+use crate::publish::{Store, StoreError, Stored, judge_serial};
+use crate::watch::{self, Change, Kind, Watcher};
+use crate::zone::{self, Zone};
+
+/// No private key in text is larger.
+const MAX_PEM: u64 = 64 << 10;
 
 /// What `check` found.
 #[derive(Debug)]
@@ -30,11 +37,14 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
             ..watch::Options::default()
         },
     )?;
+    let (stored, unread) = published(&config);
     let mut sources = Sources::new(config)?;
     sources.note(&listed.changes);
     sources.follow_keys_elsewhere(&mut watcher);
     let settled = sources.settle();
     let mut findings = sources.take_findings();
+    findings.extend(unread);
+    findings.extend(listed.changes.iter().filter_map(exposed_key));
     let zones: Vec<(Name, Vec<ZoneKey>)> = settled
         .compose
         .into_iter()
@@ -45,8 +55,17 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
         findings.extend(made.findings);
         let Some(composition) = made.composition else { continue };
         findings.extend(composition.findings);
+        let composed = !composition.composed.is_empty();
         match Zone::build(&made.apex, composition.records, &composition.empty_names) {
-            Ok((_, more)) => findings.extend(more),
+            Ok((zone, more)) => {
+                findings.extend(more);
+                let at_file = |finding: Finding| match (&finding.place, &made.soa) {
+                    (None, Some(soa)) => finding.at(Place::file(&soa.file)),
+                    _ => finding,
+                };
+                findings.extend(zone::judge(&zone).into_iter().map(at_file));
+                findings.extend(judge_serial(&zone, composed, made.soa.as_ref(), &stored.zones));
+            }
             Err(error) => findings.push(error.0),
         }
     }
@@ -55,6 +74,45 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
         findings,
         zones: zone_count,
         keys: key_count,
+    })
+}
+
+/// What was published so far. While a server runs, or was killed and has not run since, that cannot
+/// be read; what went wrong is told, and serials are not judged.
+fn published(config: &Config) -> (Stored, Option<Finding>) {
+    match Store::peek(&config.state) {
+        Ok(stored) => (stored.unwrap_or_default(), None),
+        Err(error @ StoreError::Unfinished { .. }) => {
+            let what = format!("{error}; serials were not compared with the published ones");
+            (Stored::default(), Some(Finding::note("state-unfinished", what)))
+        }
+        Err(StoreError::Locked { .. }) => {
+            let what =
+                "Signpost is running on this state directory, so serials were not compared with the published ones";
+            (Stored::default(), Some(Finding::note("state-in-use", what)))
+        }
+        Err(error) => (Stored::default(), Some(error.finding())),
+    }
+}
+
+/// A private key that every user of the machine can read. OpenDKIM refuses it (RequireSafeKeys).
+fn exposed_key(change: &Change) -> Option<Finding> {
+    const READABLE_BY_OTHERS: u32 = 0o004;
+    const MARK: &[u8] = b"PRIVATE KEY-----";
+    let Kind::Present { mode, .. } = change.kind else {
+        return None;
+    };
+    if change.root != KEYS || mode & READABLE_BY_OTHERS == 0 {
+        return None;
+    }
+    let content = watch::read_file(&change.path, MAX_PEM).ok()?;
+    content.windows(MARK.len()).any(|window| window == MARK).then(|| {
+        Finding::warning(
+            "key-world-readable",
+            "every user of this machine can read this private key, and OpenDKIM refuses it (RequireSafeKeys)",
+            "chmod o-r the file, and change the key if others had access",
+        )
+        .at(Place::file(&change.path))
     })
 }
 

@@ -22,7 +22,7 @@ pub mod store;
 
 pub use content::ContentHash;
 pub use life::{KeyState, Periods, Stage, Turn};
-pub use publisher::{Change, Fate, Outcome, Published, Publisher, RETRY_SECS};
+pub use publisher::{Change, Fate, Outcome, Published, Publisher, RETRY_SECS, judge_serial};
 pub use rules::ZoneState;
 pub use serial::Serial;
 pub use store::{Store, StoreError, Stored};

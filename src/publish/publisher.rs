@@ -301,6 +301,20 @@ fn prepare_all(changes: Vec<Change>, states: &ZoneStates) -> Vec<Result<Prepared
     })
 }
 
+/// What publishing `zone` would tell about its serial, judged by what is stored; nothing is done.
+pub fn judge_serial(zone: &Zone, composed: bool, soa: Option<&Place>, stored: &ZoneStates) -> Vec<Finding> {
+    let apex = zone.apex();
+    let file = Serial(zone.serial());
+    let offer = Offer {
+        apex,
+        soa,
+        file,
+        composed,
+        hash: hash(zone),
+    };
+    offer.decide(stored.get(&zone_key(apex))).1
+}
+
 fn prepare(change: Change, states: &ZoneStates) -> Result<Prepared, Box<Published>> {
     let (apex, composition, soa) = match change {
         Change::Serve { apex, composition, soa } => (apex, composition, soa),

@@ -11,6 +11,7 @@
 //! case they were written in.
 
 mod build;
+mod judge;
 mod lookup_name;
 mod set;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use crate::name::Name;
 use crate::record::{Record, RecordType, Rrset};
 
 pub use build::ZoneError;
+pub use judge::judge;
 pub use lookup_name::LookupName;
 pub use set::ZoneSet;
 
