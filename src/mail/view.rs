@@ -15,7 +15,8 @@ pub struct ZoneView<'a> {
     apex: &'a Name,
     records: &'a [Record],
     by_owner: OnceCell<HashMap<&'a Name, Vec<usize>>>,
-    existing: OnceCell<HashSet<Name>>,
+    non_terminals: OnceCell<HashSet<Name>>,
+    has_wildcard: OnceCell<bool>,
 }
 
 /// What the zone itself tells about a name and a type.
@@ -39,7 +40,8 @@ impl<'a> ZoneView<'a> {
             apex,
             records,
             by_owner: OnceCell::new(),
-            existing: OnceCell::new(),
+            non_terminals: OnceCell::new(),
+            has_wildcard: OnceCell::new(),
         }
     }
 
@@ -55,14 +57,17 @@ impl<'a> ZoneView<'a> {
 
     /// The positions in [`Self::records`] of those at `name`.
     pub fn positions(&self, name: &Name) -> &[usize] {
-        let index = self.by_owner.get_or_init(|| {
+        self.index().get(name).map_or(&[], Vec::as_slice)
+    }
+
+    fn index(&self) -> &HashMap<&'a Name, Vec<usize>> {
+        self.by_owner.get_or_init(|| {
             let mut index: HashMap<&'a Name, Vec<usize>> = HashMap::with_capacity(self.records.len());
             for (at, record) in self.records.iter().enumerate() {
                 index.entry(&record.owner).or_default().push(at);
             }
             index
-        });
-        index.get(name).map_or(&[], Vec::as_slice)
+        })
     }
 
     /// The records at `name`, in their order.
@@ -82,20 +87,28 @@ impl<'a> ZoneView<'a> {
 
     /// Does the name exist, with data or as an empty non-terminal (RFC 4592 §2.2.2)?
     pub fn exists(&self, name: &Name) -> bool {
-        let existing = self.existing.get_or_init(|| {
-            let mut existing = HashSet::with_capacity(self.records.len());
-            for record in self.records {
-                let mut next = Some(record.owner.clone());
-                while let Some(name) = next {
-                    next = (name != *self.apex).then(|| name.parent()).flatten();
-                    if !existing.insert(name) {
+        self.index().contains_key(name) || self.empty_non_terminals().contains(name)
+    }
+
+    fn empty_non_terminals(&self) -> &HashSet<Name> {
+        self.non_terminals.get_or_init(|| {
+            let mut empty = HashSet::new();
+            for &owner in self.index().keys() {
+                let above = self.up_to_apex(owner).skip(1);
+                // What is above an owner is looked at when its own turn comes.
+                for name in above.take_while(|name| !self.index().contains_key(name)) {
+                    if !empty.insert(name) {
                         break;
                     }
                 }
             }
-            existing
-        });
-        existing.contains(name)
+            empty
+        })
+    }
+
+    fn has_wildcard(&self) -> bool {
+        let search = || self.records.iter().any(|record| record.owner.is_wildcard());
+        *self.has_wildcard.get_or_init(search)
     }
 
     /// The zone cut at or above `name`, below the apex: what lies there belongs to a child zone
@@ -113,7 +126,7 @@ impl<'a> ZoneView<'a> {
     /// The wildcard that would answer for `name` if the name does not exist: the source of
     /// synthesis of RFC 4592 §3.3.1.
     pub fn wildcard_for(&self, name: &Name) -> Option<Name> {
-        if self.exists(name) {
+        if !self.has_wildcard() || self.exists(name) {
             return None;
         }
         let encloser = self.up_to_apex(name).find(|n| self.exists(n))?;

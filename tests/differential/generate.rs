@@ -235,6 +235,7 @@ struct Writer<'a> {
     rng: &'a mut Rng,
     apex: &'a [u8],
     targets: &'a [WireName],
+    apexes: &'a [WireName],
     /// Most targets are ours, so that chains form: the peers differ on chains that leave the zone.
     own_targets: Vec<WireName>,
     text: String,
@@ -245,7 +246,7 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(rng: &'a mut Rng, apex: &'a [u8], targets: &'a [WireName], apexes: &[WireName]) -> Self {
+    fn new(rng: &'a mut Rng, apex: &'a [u8], targets: &'a [WireName], apexes: &'a [WireName]) -> Self {
         let zone_of = |target: &WireName| {
             apexes
                 .iter()
@@ -260,6 +261,7 @@ impl<'a> Writer<'a> {
             rng,
             apex,
             targets,
+            apexes,
             own_targets,
             text: String::new(),
             owners: BTreeSet::new(),
@@ -370,14 +372,16 @@ impl<'a> Writer<'a> {
         let ttl = self.ttl();
         for _ in 0..=self.rng.below(3) {
             let target = match self.rng.below(4) {
-                // NSD keeps all zones in one tree and takes glue here for data below the DNAME there.
                 _ if owner == name(DNAME_ZONE) => name("ns.ns.example"),
                 0 | 1 => child(b"ns", owner),
                 2 => child(b"ns1", &child(b"deep", owner)),
                 _ => self.target(),
             };
+            // NSD keeps all zones in one tree and takes deep glue here for data below a DNAME there.
+            let may_clash = self.apexes.iter().any(|apex| apex == owner) && target != child(b"ns", owner);
             if at_or_below(&target, owner)
                 && target != owner
+                && !may_clash
                 && self.rng.chance(85)
                 && self.done.insert((target.clone(), "A"))
             {
