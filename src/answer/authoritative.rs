@@ -86,8 +86,9 @@ impl<'w> Walk<'w, '_> {
         if self.qtype == RecordType::ANY {
             return self.any(node);
         }
+        // RRSIG and NSEC stand beside a CNAME (RFC 4035 §2.5): asked for them, it is not followed.
         if node.has_cname()
-            && self.qtype != RecordType::CNAME
+            && !matches!(self.qtype, RecordType::CNAME | RecordType::RRSIG | RecordType::NSEC)
             && let Some(cname) = node.rrset(RecordType::CNAME)
         {
             return self.follow_cname(cname);

@@ -244,6 +244,18 @@ fn truncates_exactly_when_it_does_not_fit() {
 }
 
 #[test]
+fn follows_no_cname_for_the_types_that_stand_beside_it() {
+    for qtype in [RecordType::RRSIG, RecordType::NSEC] {
+        let said = ask("chain.example.org", qtype);
+        assert!(
+            said.starts_with("NoError") && !said.contains("CNAME"),
+            "{qtype}: {said}"
+        );
+    }
+    assert!(ask("chain.example.org", RecordType::DNSKEY).contains("CNAME"));
+}
+
+#[test]
 fn any_gets_one_rrset() {
     insta::assert_snapshot!(ask("mail.example.org", RecordType::ANY));
     insta::assert_snapshot!(ask("wild.example.org", RecordType::ANY));
