@@ -107,10 +107,11 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// The process that has one of these sockets open.
+/// The process that has one of these sockets open. Several have when it was passed on: the one to stop is then the
+/// oldest, the server and not its workers; but before the systemd that opened the socket, the service it is for.
 fn process_with(inodes: &[u64]) -> Option<Holder> {
     let sockets: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
-    let holds = |pid: u32| {
+    let holds = |pid: &u32| {
         fs::read_dir(format!("/proc/{pid}/fd"))
             .into_iter()
             .flatten()
@@ -120,19 +121,26 @@ fn process_with(inodes: &[u64]) -> Option<Holder> {
                     .is_ok_and(|target| sockets.iter().any(|socket| target.as_os_str() == &**socket))
             })
     };
-    let mut pids: Vec<u32> = fs::read_dir("/proc")
+    fs::read_dir("/proc")
         .ok()?
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
-    // With several (a service and the systemd that gave it the socket), the service is the one to name.
-    pids.sort_unstable_by(|a, b| b.cmp(a));
-    let pid = pids.into_iter().find(|&pid| holds(pid))?;
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    Some(Holder::Process {
-        name: name.trim_end().to_owned(),
-        pid,
-    })
+        .filter(holds)
+        .filter_map(|pid| {
+            let (name, started) = name_and_start(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+            Some((name == "systemd", started, pid, name))
+        })
+        .min()
+        .map(|(_, _, pid, name)| Holder::Process { name, pid })
+}
+
+/// The name of a process and when it started, in clock ticks since boot (proc_pid_stat(5), fields 2 and 22).
+fn name_and_start(stat: &str) -> Option<(String, u64)> {
+    // The name stands in parentheses and may hold some itself.
+    let (front, rest) = stat.rsplit_once(')')?;
+    let (_, name) = front.split_once('(')?;
+    let started = rest.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    Some((name.to_owned(), started))
 }
 
 #[cfg(test)]
@@ -177,5 +185,28 @@ mod tests {
             None,
             "a connection"
         );
+    }
+    #[test]
+    fn reads_name_and_start_of_a_process() {
+        let stat = "71 (a) (b c) S 1 71 71 0 -1 4194560 900 0 0 0 1 2 0 0 20 0 3 0 4567 1000 200 18446744073709551615";
+        assert_eq!(name_and_start(stat), Some(("a) (b c".to_owned(), 4567)));
+        assert_eq!(name_and_start("71 (short) S 1"), None);
+        assert_eq!(name_and_start(""), None);
+    }
+
+    /// A port handed down to a child, as a server does to its workers.
+    #[test]
+    fn names_the_server_and_not_its_workers() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut worker = std::process::Command::new("sleep")
+            .arg("60")
+            .stdin(std::os::fd::OwnedFd::from(socket.try_clone().unwrap()))
+            .spawn()
+            .unwrap();
+        let found = find(socket.local_addr().unwrap(), "UDP");
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+        let pid = std::process::id();
+        assert!(matches!(found, Holder::Process { pid: of, .. } if of == pid), "{found}");
     }
 }
