@@ -10,6 +10,7 @@ use crate::publish::{Change, Fate, Outcome, Periods, Publisher, SharedZones};
 use crate::record::Record;
 use crate::watch::{Batch, Watcher};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How many zones are composed and published at a time: what is in memory twice meanwhile.
@@ -158,7 +159,7 @@ impl Engine {
         let Self {
             sources, news, zones, ..
         } = self;
-        let file_of = |apex: &Name| sources.zones.get(apex).and_then(|source| source.file()).cloned();
+        let file_of = |apex: &Name| sources.zones.get(apex).and_then(|source| source.file()).map(Path::to_owned);
         news.start_report(&sources.config, listen, &zones.load(), file_of, paint)
     }
 }
