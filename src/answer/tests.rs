@@ -334,3 +334,18 @@ fn never_answers_an_answer() {
     assert_eq!(respond(&example(), Transport::Udp, &bytes), None);
     assert_eq!(respond(&example(), Transport::Udp, &bytes[..11]), None);
 }
+
+#[test]
+fn denies_nothing_while_zones_are_being_read() {
+    let loading = ZoneSet::loading().with(&[zone("example.org", EXAMPLE)]);
+    let ask = |zones: &ZoneSet, name: &str, qtype| {
+        let response = respond(zones, Transport::Udp, &query(name, qtype, EDNS)).unwrap();
+        (response[3] & 15, response.ends_with(b"\0\x0f\0\x02\0\x0e"))
+    };
+    assert_eq!(ask(&loading, "mail.example.org", RecordType::A), (0, false));
+    assert_eq!(ask(&loading, "example.com", RecordType::A), (2, true));
+    assert_eq!(ask(&loading, "example.com", RecordType::AXFR), (2, true));
+    let loaded = loading.loaded();
+    assert_eq!(ask(&loaded, "mail.example.org", RecordType::A), (0, false));
+    assert_eq!(ask(&loaded, "example.com", RecordType::A), (5, false));
+}

@@ -14,13 +14,13 @@ use crate::name::Name;
 use crate::record::{Record, RecordType};
 use crate::watch::{Kind, is_litter};
 use crate::zonefile::{self, Open};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 /// Every zone there is a file for, and what was last read of it.
 #[derive(Debug, Default)]
 pub(super) struct ZoneFiles {
-    zones: BTreeMap<Name, ZoneSource>,
+    zones: HashMap<Name, ZoneSource>,
     /// The zones that include a file, by its path.
     includes: HashMap<PathBuf, BTreeSet<Name>>,
 }
