@@ -82,8 +82,8 @@ pub(super) fn count(number: usize, one: &str) -> String {
     }
 }
 
-/// `2 errors, 1 warning`; empty when there is neither.
-pub(super) fn tally<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> String {
+/// How many of these are errors, and how many warnings.
+pub(super) fn severities<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> (usize, usize) {
     let (mut errors, mut warnings) = (0, 0);
     for finding in findings {
         match finding.severity {
@@ -92,6 +92,11 @@ pub(super) fn tally<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Stri
             Severity::Note => {}
         }
     }
+    (errors, warnings)
+}
+
+/// `2 errors, 1 warning`; empty when there is neither.
+pub(super) fn tally(errors: usize, warnings: usize) -> String {
     let parts = [(errors, "error"), (warnings, "warning")];
     let parts = parts.iter().filter(|(number, _)| *number > 0);
     parts

@@ -1,6 +1,6 @@
 //! What `signpost check` says: each finding with its place, the line and the cure, for people or as JSON.
 
-use super::advice::{fill, ink, tally, word};
+use super::advice::{fill, ink, severities, tally, word};
 use super::exit::Exit;
 use super::paint::{Ink, Paint};
 use crate::config::{Excerpt, printable};
@@ -35,7 +35,8 @@ pub fn text(
         text += &one(finding, &mut line_of, paint);
         text.push('\n');
     }
-    let tally = tally(findings);
+    let (errors, warnings) = severities(findings);
+    let tally = tally(errors, warnings);
     let verdict = match Exit::of_findings(findings) {
         Exit::Fine => paint.paint(Ink::Cure, "all is well"),
         Exit::Warnings => paint.paint(Ink::Warning, &tally),

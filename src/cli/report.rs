@@ -4,7 +4,7 @@
 //! Pure. Up to [`MANY`] zones each has its paragraph; with more there is a summary, and only zones with
 //! warnings or errors are shown.
 
-use super::advice::{LINE, count, fill, labelled, tally};
+use super::advice::{LINE, count, fill, labelled, severities, tally};
 use super::paint::{Ink, Paint};
 use crate::compose::Composed;
 use crate::config::printable;
@@ -27,8 +27,12 @@ pub struct StartReport<'a> {
     pub config: &'a Path,
     /// The addresses that are answered on.
     pub listen: &'a [SocketAddr],
-    /// The zones, in the order they are to be shown.
-    pub zones: &'a [ZoneReport],
+    /// The zones.
+    pub zones: &'a ZonesTold,
+    /// How many zones are served.
+    pub served: usize,
+    /// How many records they have in all.
+    pub records: usize,
     /// What was found outside of any zone: in the configuration, in the key directory.
     pub findings: &'a [Finding],
 }
@@ -50,16 +54,86 @@ pub struct ZoneReport {
     pub findings: Vec<Finding>,
 }
 
+/// The zones of a start as far as they are told: each of a few, sums and the worst of many. Of a million
+/// zones it remembers some dozens.
+#[derive(Debug, Default)]
+pub struct ZonesTold {
+    shown: BTreeMap<Name, ZoneReport>,
+    /// Were there more than [`MANY`]? Then `shown` are only those to worry about.
+    crowded: bool,
+    composed: BTreeMap<&'static str, usize>,
+    worrying: usize,
+    errors: usize,
+    warnings: usize,
+}
+
+impl ZonesTold {
+    /// Adds what is known of a zone. Of what is told in parts, the parts add up.
+    pub fn add(&mut self, name: &Name, composed: Vec<Composed>, findings: &[Finding]) {
+        for record in &composed {
+            *self.composed.entry(record.what).or_default() += 1;
+        }
+        let (errors, warnings) = severities(findings);
+        self.errors += errors;
+        self.warnings += warnings;
+        self.worrying += usize::from(worries(findings));
+        if self.crowded && !self.is_to_be_kept(findings) {
+            return;
+        }
+        let report = self.shown.entry(name.clone()).or_insert_with(|| ZoneReport::new(name));
+        report.composed.extend(composed);
+        report.findings.extend(findings.iter().cloned());
+        if !self.crowded && self.shown.len() > MANY {
+            self.crowded = true;
+            self.shown.retain(|_, zone| worries(&zone.findings));
+        }
+    }
+
+    /// At most [`MANY`] are shown, those with errors first: no more of each kind are needed.
+    fn is_to_be_kept(&self, findings: &[Finding]) -> bool {
+        let worst = worst(findings);
+        let alike = self.shown.values().filter(|zone| worst_of(zone) == worst).count();
+        worst > Some(Severity::Note) && alike < MANY
+    }
+
+    /// Those that are told one by one, for what is known of them only at the end.
+    pub fn shown_mut(&mut self) -> impl Iterator<Item = &mut ZoneReport> {
+        self.shown.values_mut()
+    }
+}
+
+impl ZoneReport {
+    /// Of this zone nothing is known yet.
+    fn new(name: &Name) -> Self {
+        Self {
+            name: name.clone(),
+            serial: None,
+            records: 0,
+            source: None,
+            composed: vec![],
+            findings: vec![],
+        }
+    }
+}
+
+fn worst(findings: &[Finding]) -> Option<Severity> {
+    findings.iter().map(|finding| finding.severity).max()
+}
+
+fn worst_of(zone: &ZoneReport) -> Option<Severity> {
+    worst(&zone.findings)
+}
+
 /// The whole report, with a final newline.
 pub fn start(report: &StartReport<'_>, paint: Paint) -> String {
     let mut text = banner(report, paint);
-    if report.zones.len() <= MANY {
-        for zone in report.zones {
+    if report.zones.crowded {
+        text += &summary(report.zones, paint);
+    } else {
+        for zone in report.zones.shown.values() {
             text += "\n";
             text += &paragraph(zone, paint);
         }
-    } else {
-        text += &summary(report.zones, paint);
     }
     if !report.findings.is_empty() {
         text += "\n";
@@ -132,26 +206,26 @@ fn composed(zone: &ZoneReport, paint: Paint) -> String {
     text
 }
 
-fn summary(zones: &[ZoneReport], paint: Paint) -> String {
-    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-    for record in zones.iter().flat_map(|zone| &zone.composed) {
-        *kinds.entry(record.what).or_default() += 1;
-    }
-    let kinds: Vec<String> = kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
+fn summary(zones: &ZonesTold, paint: Paint) -> String {
+    let kinds: Vec<String> = zones
+        .composed
+        .iter()
+        .map(|(kind, number)| format!("{number} {kind}"))
+        .collect();
     let mut text = match kinds.is_empty() {
         true => String::new(),
         false => format!("\nComposed: {}\n", fill(&kinds.join(", "), LINE - 10, 10)),
     };
-    let mut worrying: Vec<&ZoneReport> = zones.iter().filter(|zone| worries(&zone.findings)).collect();
+    let mut worrying: Vec<&ZoneReport> = zones.shown.values().collect();
     // What is not served comes before what will merely hurt.
-    worrying.sort_by_key(|zone| std::cmp::Reverse(zone.findings.iter().map(|finding| finding.severity).max()));
+    worrying.sort_by_key(|zone| std::cmp::Reverse(worst_of(zone)));
     for zone in worrying.iter().take(MANY) {
         text += "\n";
         text += &heading(zone, paint);
         let told = zone.findings.iter().filter(|finding| finding.severity > Severity::Note);
         text.extend(told.map(|finding| labelled(finding, paint)));
     }
-    if let Some(more) = worrying.len().checked_sub(MANY).filter(|more| *more > 0) {
+    if let Some(more) = zones.worrying.checked_sub(MANY).filter(|more| *more > 0) {
         let _ = writeln!(
             text,
             "\n… and {} with warnings; `signpost check` shows them all",
@@ -162,31 +236,22 @@ fn summary(zones: &[ZoneReport], paint: Paint) -> String {
 }
 
 fn closing(report: &StartReport<'_>, paint: Paint) -> String {
-    let served: Vec<&ZoneReport> = report.zones.iter().filter(|zone| zone.serial.is_some()).collect();
-    let records: usize = served.iter().map(|zone| zone.records).sum();
-    let composed: usize = served.iter().map(|zone| zone.composed.len()).sum();
-    let mut text = match report.zones.len() {
-        0 => "No zones yet: put a master file NAME.zone into the zones directory.\n".to_owned(),
-        _ => format!(
+    let zones = report.zones;
+    let composed: usize = zones.composed.values().sum();
+    let mut text = if zones.shown.is_empty() && !zones.crowded {
+        "No zones yet: put a master file NAME.zone into the zones directory.\n".to_owned()
+    } else {
+        format!(
             "Serving {} with {}, {composed} of them composed.",
-            count(served.len(), "zone"),
-            count(records, "record")
-        ),
+            count(report.served, "zone"),
+            count(report.records, "record")
+        )
     };
-    let all: Vec<&Finding> = report
-        .zones
-        .iter()
-        .flat_map(|zone| &zone.findings)
-        .chain(report.findings)
-        .collect();
-    let tally = tally(all.iter().copied());
-    let worst = all.iter().map(|finding| finding.severity).max();
+    let (errors, warnings) = severities(report.findings);
+    let (errors, warnings) = (errors + zones.errors, warnings + zones.warnings);
+    let tally = tally(errors, warnings);
     if !tally.is_empty() {
-        let ink = if worst == Some(Severity::Error) {
-            Ink::Error
-        } else {
-            Ink::Warning
-        };
+        let ink = if errors > 0 { Ink::Error } else { Ink::Warning };
         let gap = if text.ends_with('\n') { "" } else { " " };
         text += &format!("{gap}{}.", paint.paint(ink, &tally));
     }
@@ -197,7 +262,7 @@ fn closing(report: &StartReport<'_>, paint: Paint) -> String {
 }
 
 fn worries(findings: &[Finding]) -> bool {
-    findings.iter().any(|finding| finding.severity > Severity::Note)
+    worst(findings) > Some(Severity::Note)
 }
 
 /// A name as people write it, without the final dot.
@@ -289,11 +354,22 @@ mod tests {
 
     fn report(zones: &[ZoneReport], findings: &[Finding], paint: Paint) -> String {
         let listen = ["127.0.0.1:5300".parse().unwrap(), "[::1]:5300".parse().unwrap()];
+        let mut told = ZonesTold::default();
+        for zone in zones {
+            told.add(&zone.name, zone.composed.clone(), &zone.findings);
+        }
+        for shown in told.shown_mut() {
+            let zone = zones.iter().find(|zone| zone.name == shown.name).unwrap();
+            (shown.serial, shown.records, shown.source) = (zone.serial, zone.records, zone.source.clone());
+        }
+        let served = zones.iter().filter(|zone| zone.serial.is_some());
         let report = StartReport {
             version: "0.1.0",
             config: Path::new("signpost.toml"),
             listen: &listen,
-            zones,
+            zones: &told,
+            served: served.clone().count(),
+            records: served.map(|zone| zone.records).sum(),
             findings,
         };
         start(&report, paint)

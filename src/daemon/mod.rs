@@ -8,6 +8,7 @@
 
 mod check;
 mod engine;
+mod key_files;
 mod news;
 mod orders;
 mod signals;

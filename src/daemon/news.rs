@@ -4,7 +4,7 @@
 //! hundred times a day does not warn a hundred times of its short key.
 
 use crate::cli::Paint;
-use crate::cli::report::{self, StartReport, ZoneReport};
+use crate::cli::report::{self, StartReport, ZonesTold};
 use crate::config::Config;
 use crate::finding::{Finding, Severity};
 use crate::name::Name;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 #[derive(Debug, Default)]
 pub(super) struct News {
     started: bool,
-    start: BTreeMap<Name, ZoneReport>,
+    start: ZonesTold,
     general: Vec<Finding>,
     /// The findings of each zone and signing domain that are in force and told.
     told: BTreeMap<(Kind, Name), BTreeSet<Finding>>,
@@ -65,9 +65,7 @@ impl News {
                 tell(&apex, fate, old, new, changed);
             }
         } else {
-            let report = self.start.entry(apex.clone()).or_insert_with(|| empty_report(&apex));
-            report.composed = composed;
-            report.findings.extend(findings.iter().cloned());
+            self.start.add(&apex, composed, &findings);
         }
         self.replace(Kind::Zone, apex, findings);
     }
@@ -80,8 +78,7 @@ impl News {
     /// A zone whose file never was good.
     pub(super) fn zone_refused(&mut self, apex: Name, findings: Vec<Finding>) {
         if !self.started {
-            let report = self.start.entry(apex.clone()).or_insert_with(|| empty_report(&apex));
-            report.findings.extend(findings.iter().cloned());
+            self.start.add(&apex, vec![], &findings);
         }
         self.replace(Kind::Zone, apex, findings);
     }
@@ -117,8 +114,8 @@ impl News {
         paint: Paint,
     ) -> String {
         self.started = true;
-        let mut reports: Vec<ZoneReport> = std::mem::take(&mut self.start).into_values().collect();
-        for report in &mut reports {
+        let mut told = std::mem::take(&mut self.start);
+        for report in told.shown_mut() {
             report.source = file_of(&report.name);
             if let Some(zone) = zones.get(&report.name) {
                 report.serial = Some(zone.serial());
@@ -132,7 +129,9 @@ impl News {
                 version,
                 config: &config.path,
                 listen,
-                zones: &reports,
+                zones: &told,
+                served: zones.len(),
+                records: zones.iter().map(|zone| zone.record_count()).sum(),
                 findings: &findings,
             },
             paint,
@@ -144,17 +143,6 @@ impl News {
         self.told
             .iter()
             .flat_map(|((_, name), findings)| findings.iter().map(move |finding| (name, finding)))
-    }
-}
-
-fn empty_report(apex: &Name) -> ZoneReport {
-    ZoneReport {
-        name: apex.clone(),
-        serial: None,
-        records: 0,
-        source: None,
-        composed: vec![],
-        findings: vec![],
     }
 }
 

@@ -4,6 +4,7 @@
 //! composed again; [`Sources::compose`] composes them, on all cores if there are many. Only what
 //! changed is read: a key costs its file, its signing domain and its zone, whatever the total.
 
+use super::key_files::{KeyNews, read_key_file};
 use super::zones::{Base, Reading, ZoneFiles};
 use crate::compose::{self, Composition, ReportAuthorization, ZoneKey};
 use crate::config::{self, Config, ConfigError, ZoneConfig};
@@ -15,7 +16,6 @@ use crate::record::Record;
 use crate::watch::{self, Change, Kind, RootId, Watcher};
 use crate::zonefile::DiskFiles;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -31,8 +31,6 @@ pub(super) const INCLUDED: RootId = RootId(3);
 /// Key files outside of the key directory that a KeyTable names.
 pub(super) const KEYS_ELSEWHERE: RootId = RootId(4);
 
-/// A key file of more than this is no key file; a KeyTable may be larger.
-const MAX_KEY_FILE: u64 = 16 << 20;
 /// A zone file of more than this, a gibibyte, is refused before it is read.
 const MAX_ZONE_FILE: u64 = (1 << 30) - 1;
 /// With fewer zones than this, threads cost more than they bring.
@@ -105,13 +103,47 @@ impl Sources {
 
     /// Takes note of what the watcher reports. Key files are read here, zone files when composing.
     pub(super) fn note(&mut self, changes: &[Change]) {
+        let mut keys = Vec::new();
         for change in changes {
             match change.root {
                 CONFIG => self.config_stale = true,
                 ZONES => self.note_zone(&change.path, change.kind),
-                KEYS | KEYS_ELSEWHERE => self.note_key(&change.path, change.kind),
+                KEYS | KEYS_ELSEWHERE if watch::is_litter(&change.path) => {}
+                KEYS | KEYS_ELSEWHERE => keys.push(change),
                 INCLUDED => self.dirty.extend(self.zones.note_include(&change.path)),
                 _ => {}
+            }
+        }
+        self.note_keys(keys);
+    }
+
+    fn note_keys(&mut self, changes: Vec<&Change>) {
+        // Tables first: what a file is taken for depends on whether one names it.
+        let (tables, files): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| self.keys.is_table(&change.path));
+        for table in tables {
+            match read_key_file(table) {
+                KeyNews::Content(content) => self.keys.update(&table.path, Some(&content)),
+                KeyNews::Gone => self.keys.update(&table.path, None),
+                KeyNews::Unreadable(finding) => self.findings.push(finding),
+            }
+        }
+        let this = &*self;
+        let read = |change: &Change| match read_key_file(change) {
+            KeyNews::Content(content) => Ok(Some(this.keys.read(&change.path, &content))),
+            KeyNews::Gone => Ok(None),
+            KeyNews::Unreadable(finding) => Err(finding),
+        };
+        let read: Vec<_> = if files.len() < WORTH_THREADS {
+            files.iter().copied().map(read).collect()
+        } else {
+            on_all_cores(files.clone(), &read)
+        };
+        for (change, read) in files.into_iter().zip(read) {
+            match read {
+                Ok(Some(file)) => self.keys.take(file),
+                Ok(None) => self.keys.update(&change.path, None),
+                Err(finding) => self.findings.push(finding),
             }
         }
     }
@@ -129,22 +161,6 @@ impl Sources {
             self.dirty.extend(above);
         }
         self.dirty.insert(apex);
-    }
-
-    fn note_key(&mut self, path: &Path, kind: Kind) {
-        if watch::is_litter(path) {
-            return;
-        }
-        match kind {
-            Kind::Gone => self.keys.update(path, None),
-            Kind::Unreadable(io::ErrorKind::NotFound) => self.keys.update(path, None),
-            Kind::Unreadable(error) => self.findings.push(unreadable(path, &io::Error::from(error))),
-            Kind::Present { .. } => match watch::read_file(path, MAX_KEY_FILE) {
-                Ok(content) => self.keys.update(path, Some(&content)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => self.keys.update(path, None),
-                Err(error) => self.findings.push(unreadable(path, &error)),
-            },
-        }
     }
 
     /// Files that a KeyTable names outside of the key directory are read and followed too.
@@ -426,15 +442,4 @@ fn missing(option: &str, directory: &Path) -> Finding {
         format!("`{option}` is {}, and there is no such directory", directory.display()),
         format!("create it, or correct `{option}`; it is taken as soon as it is there"),
     )
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Finding {
-    let cure = match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "let the user that Signpost runs as read it, for example by the file's group; a .txt beside it is enough"
-        }
-        io::ErrorKind::FileTooLarge => "no key file is that large; move it out of the key directory",
-        _ => "mend or remove it; what was last read of it stays in force",
-    };
-    Finding::warning("key-unreadable", format!("cannot be read: {error}"), cure).at(Place::file(path))
 }

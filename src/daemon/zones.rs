@@ -41,11 +41,11 @@ struct More {
     ignored: BTreeSet<PathBuf>,
     /// The policy files of this name; the first counts.
     policies: BTreeSet<PathBuf>,
-    /// The last good reading of the policy.
-    config: ZoneConfig,
+    /// The last good reading of the policy file; `None` without one.
+    config: Option<Box<ZoneConfig>>,
     policy_stale: bool,
-    /// The last good policy that came of it; `None` without a policy file.
-    policy: Option<MailPolicy>,
+    /// The last good policy that came of it.
+    policy: Option<Box<MailPolicy>>,
     /// The last good records, kept only if the served zone is more than they.
     base: Option<Base>,
     /// Every file the last reading included.
@@ -293,7 +293,7 @@ impl ZoneSource {
 
     /// The zone's own policy, if it has one.
     pub(super) fn policy(&self) -> Option<&MailPolicy> {
-        self.more.as_ref()?.policy.as_ref()
+        self.more.as_ref()?.policy.as_deref()
     }
 
     fn included(&self) -> &[PathBuf] {
@@ -307,21 +307,21 @@ impl ZoneSource {
         let mut findings = vec![];
         let stale = std::mem::take(&mut more.policy_stale);
         let Some(path) = more.policies.first() else {
-            (more.config, more.policy) = (ZoneConfig::default(), None);
+            (more.config, more.policy) = (None, None);
             self.tidy();
             return findings;
         };
         if stale {
             match find::load_zone(path) {
                 Ok(config) => {
-                    more.config = config;
+                    more.config = Some(Box::new(config));
                     findings.extend(duplicates(path, more.policies.iter().skip(1), "policy"));
                 }
                 Err(error) => findings.push(policy_error(error)),
             }
         }
-        match defaults.policy_for(&more.config) {
-            Ok(policy) => more.policy = Some(policy),
+        match defaults.policy_for(more.config.get_or_insert_default()) {
+            Ok(policy) => more.policy = Some(Box::new(policy)),
             Err(error) => findings.push(error.finding()),
         }
         findings

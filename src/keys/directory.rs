@@ -7,6 +7,7 @@
 //! A file that a KeyTable names stands for what the table says and not for what its path says.
 
 use super::DkimKey;
+use super::fault::Fault;
 use super::layout::{self, Kind};
 use super::links::{self, Change, Links, RowId, SlotName};
 use super::reading::{self, Expectation, Reading};
@@ -52,6 +53,17 @@ pub(super) struct File {
     pub(super) reading: Option<Reading>,
     /// Of the last content, good or bad.
     findings: Vec<Finding>,
+}
+
+/// What was read in one file, not yet taken over.
+#[derive(Debug)]
+pub struct ReadFile {
+    path: Arc<Path>,
+    kind: Kind,
+    stem: String,
+    /// Was there a good reading before?
+    known: bool,
+    read: Result<Option<(Reading, Vec<Finding>)>, Fault>,
 }
 
 #[derive(Debug, Default)]
@@ -111,14 +123,41 @@ impl KeyDirectory {
     pub fn update(&mut self, path: &Path, content: Option<&[u8]>) {
         let path: Arc<Path> = Arc::from(links::normal(path));
         let (kind, stem) = layout::classify(&path);
-        match kind {
-            Kind::KeyTable | Kind::SigningTable if path.starts_with(&self.root) => {
-                self.update_table(&path, kind, content)
+        match content {
+            _ if self.is_table(&path) => self.update_table(&path, kind, content),
+            Some(content) => {
+                let file = self.read(&path, content);
+                self.take(file);
             }
-            _ => match content {
-                Some(content) => self.read_file(&path, kind, &stem, content),
-                None => self.forget_file(&path, &stem),
-            },
+            None => self.forget_file(&path, &stem),
+        }
+    }
+
+    /// Is it a KeyTable or SigningTable? What they say of others makes them the ones to begin with.
+    pub fn is_table(&self, path: &Path) -> bool {
+        let path = links::normal(path);
+        matches!(layout::classify(&path).0, Kind::KeyTable | Kind::SigningTable) && path.starts_with(&self.root)
+    }
+
+    /// The first half of [`Self::update`] for a file that is no table, the work of it: changes nothing, so many
+    /// files can be read at once. [`Self::take`] is the other half.
+    pub fn read(&self, path: &Path, content: &[u8]) -> ReadFile {
+        let path: Arc<Path> = Arc::from(links::normal(path));
+        let (kind, stem) = layout::classify(&path);
+        let group = layout::group(&path, &stem);
+        let known = self.files.get(&path).is_some_and(|file| file.reading.is_some());
+        let expected = Expectation {
+            kind,
+            stem: &stem,
+            is_meant: known || self.is_named(&path, &group) || self.is_placed_like_a_key(&path, kind, &stem),
+        };
+        let read = reading::read(content, expected);
+        ReadFile {
+            path,
+            kind,
+            stem,
+            known,
+            read,
         }
     }
 
@@ -244,16 +283,18 @@ impl KeyDirectory {
         }
     }
 
-    fn read_file(&mut self, path: &Arc<Path>, kind: Kind, stem: &str, content: &[u8]) {
-        self.absent.remove(path);
-        let group: Arc<Path> = Arc::from(layout::group(path, stem));
-        let known = self.files.get(path).is_some_and(|file| file.reading.is_some());
-        let expected = Expectation {
+    /// Takes over what [`Self::read`] made of a file.
+    pub fn take(&mut self, file: ReadFile) {
+        let ReadFile {
+            path,
             kind,
             stem,
-            is_meant: known || self.is_named(path, &group) || self.is_placed_like_a_key(path, kind, stem),
-        };
-        let read = reading::read(content, expected);
+            known,
+            read,
+        } = file;
+        let (path, stem) = (&path, &*stem);
+        self.absent.remove(path);
+        let group: Arc<Path> = Arc::from(layout::group(path, stem));
         if let Ok(None) = read {
             self.forget_file(path, stem);
             return;
@@ -308,7 +349,7 @@ impl KeyDirectory {
     }
 
     /// Does a row name this very file?
-    fn is_named(&self, path: &Path, group: &Arc<Path>) -> bool {
+    fn is_named(&self, path: &Path, group: &Path) -> bool {
         let rows = self.groups.get(group).into_iter().flat_map(|entry| &entry.rows);
         let mut links = rows.filter_map(|id| self.links.row(*id)).flat_map(|row| &row.links);
         links.any(|(_, file)| file.as_deref() == Some(path))
