@@ -6,6 +6,7 @@
 //! what they change. Answering goes on meanwhile in the workers' own threads; all that the loop and
 //! they share is the pointer to the served zones.
 
+mod base;
 mod check;
 mod engine;
 mod key_files;

@@ -4,8 +4,9 @@
 //! composed again; [`Sources::compose`] composes them, on all cores if there are many. Only what
 //! changed is read: a key costs its file, its signing domain and its zone, whatever the total.
 
+use super::base::Base;
 use super::key_files::{KeyNews, read_key_file};
-use super::zones::{Base, Reading, ZoneFiles};
+use super::zones::{Reading, ZoneFiles};
 use crate::compose::{self, Composition, ReportAuthorization, ZoneKey};
 use crate::config::{self, Config, ConfigError, ZoneConfig};
 use crate::finding::{Finding, Place};

@@ -7,11 +7,12 @@
 //! nothing is composed are not kept: the served zone has them, and its file is read again when
 //! needed.
 
+use super::base::{Base, PackedBase};
 use crate::config::{Config, ConfigError, ZoneConfig, find};
 use crate::finding::{Finding, Place};
 use crate::mail::MailPolicy;
 use crate::name::Name;
-use crate::record::{Record, RecordType};
+use crate::record::Record;
 use crate::watch::{Kind, is_litter};
 use crate::zonefile::{self, Open};
 use std::collections::{BTreeSet, HashMap};
@@ -47,20 +48,11 @@ struct More {
     /// The last good policy that came of it.
     policy: Option<Box<MailPolicy>>,
     /// The last good records, kept only if the served zone is more than they.
-    base: Option<Base>,
+    base: Option<PackedBase>,
     /// Every file the last reading included.
     included: Vec<PathBuf>,
     /// What the last reading found.
     findings: Vec<Finding>,
-}
-
-/// The records of a zone file and where each stands.
-#[derive(Debug, Clone)]
-pub(super) struct Base {
-    pub(super) records: Vec<Record>,
-    /// As in [`zonefile::ZoneFile`]: empty when they are not known.
-    pub(super) places: Vec<(u16, u32)>,
-    pub(super) files: Vec<PathBuf>,
 }
 
 /// What reading a zone's files gave.
@@ -196,7 +188,7 @@ impl ZoneFiles {
             return false;
         }
         let more = source.more_mut();
-        more.base = keep;
+        more.base = keep.map(|base| base.pack());
         more.findings = findings;
         let before = std::mem::replace(&mut more.included, reading.included.clone());
         source.tidy();
@@ -334,13 +326,17 @@ impl ZoneSource {
         let Some(path) = self.file() else {
             return Reading::nothing();
         };
-        let kept = self.more.as_ref().and_then(|more| Some((more, more.base.as_ref()?)));
+        let kept = || {
+            self.more
+                .as_ref()
+                .and_then(|more| Some((more, more.base.as_ref()?.unpack())))
+        };
         if !self.file_stale
-            && let Some((more, base)) = kept
+            && let Some((more, base)) = kept()
         {
             return Reading {
                 soa: base.soa(),
-                base: Some(base.clone()),
+                base: Some(base),
                 included: more.included.clone(),
                 findings: more.findings.clone(),
                 good: true,
@@ -371,7 +367,7 @@ impl ZoneSource {
                     places: vec![],
                     files: vec![],
                 };
-                let base = kept.map(|(_, base)| base.clone()).or_else(|| served().map(unplaced));
+                let base = kept().map(|(_, base)| base).or_else(|| served().map(unplaced));
                 let rest = if base.is_some() {
                     "the last good version stays served"
                 } else {
@@ -388,15 +384,6 @@ impl ZoneSource {
                 }
             }
         }
-    }
-}
-
-impl Base {
-    /// Where the SOA stands.
-    fn soa(&self) -> Option<Place> {
-        let at = self.records.iter().position(|record| record.rtype == RecordType::SOA)?;
-        let &(file, line) = self.places.get(at)?;
-        Some(Place::line(self.files.get(usize::from(file))?, line))
     }
 }
 
