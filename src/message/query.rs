@@ -5,11 +5,11 @@
 //! rest of the message up to its last octet, with EDNS picked out (RFC 6891 §6.1.1: at most one
 //! OPT, owned by the root).
 
-use super::{HEADER_LEN, Rcode, flags};
+use super::{HEADER_LEN, Options, Rcode, flags};
 use crate::name;
 use crate::record::RecordType;
 
-/// A well-formed query of opcode QUERY with one question.
+/// A well-formed query of opcode QUERY with one question, or with none when it is for a cookie.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'q> {
     /// The whole message.
@@ -18,25 +18,35 @@ pub struct Query<'q> {
     pub flags: u16,
     /// Where the question ends and the records begin.
     pub question_end: usize,
-    /// The name asked, uncompressed, in the client's case.
+    /// The name asked, uncompressed, in the client's case. Empty in a query without a question, which only
+    /// asks for a server cookie (RFC 7873 §5.4).
     pub qname: &'q [u8],
     /// The type asked.
     pub qtype: RecordType,
     /// The class asked.
     pub qclass: u16,
     /// EDNS, if the client speaks it.
-    pub edns: Option<Edns>,
+    pub edns: Option<Edns<'q>>,
 }
 
 /// What the client's OPT record says (RFC 6891 §6.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Edns {
+pub struct Edns<'q> {
     /// The largest response that the client takes over UDP, at least 512.
     pub payload: u16,
     /// The version; only 0 is known.
     pub version: u8,
     /// DNSSEC OK (RFC 3225).
     pub dnssec_ok: bool,
+    /// The options, well-formed; see [`Edns::options`]. Empty for other versions, whose form is not known.
+    pub rdata: &'q [u8],
+}
+
+impl<'q> Edns<'q> {
+    /// What is asked for by options.
+    pub fn options(&self) -> Options<'q> {
+        Options::parse(self.rdata).unwrap_or_default()
+    }
 }
 
 /// What is not answered as a query.
@@ -67,7 +77,7 @@ impl<'q> Query<'q> {
         let formerr = Malformed::Header(Rcode::FORMERR);
         // RFC 9619: a query has one question; TC in a query makes no sense (RFC 1035 §4.1.1).
         if word(4) != 1 || header_flags & flags::TC != 0 {
-            return Err(formerr);
+            return Self::without_question(bytes, header_flags).ok_or(formerr);
         }
         let name_len = name::wire_len(&bytes[HEADER_LEN..]).ok_or(formerr)?;
         let name_end = HEADER_LEN + name_len;
@@ -95,8 +105,29 @@ impl<'q> Query<'q> {
         Ok(query)
     }
 
+    /// RFC 7873 §5.4: no question at all, but a COOKIE option. Nothing else may come without a question.
+    #[cold]
+    fn without_question(bytes: &'q [u8], header_flags: u16) -> Option<Self> {
+        let &[c0, c1, c2, c3, c4, c5, a0, a1] = bytes.get(4..)?.first_chunk::<8>()?;
+        if [c0, c1, c2, c3, c4, c5] != [0; 6] || header_flags & flags::TC != 0 {
+            return None;
+        }
+        let mut query = Self {
+            bytes,
+            flags: header_flags,
+            question_end: HEADER_LEN,
+            qname: &[],
+            qtype: RecordType(0),
+            qclass: 0,
+            edns: None,
+        };
+        query.edns = query.parse_records(0, usize::from(u16::from_be_bytes([a0, a1])))?;
+        query.edns?.options().cookie?;
+        Some(query)
+    }
+
     /// Walks the records behind the question; `None` when they are malformed.
-    fn parse_records(&self, authority: usize, additional: usize) -> Option<Option<Edns>> {
+    fn parse_records(&self, authority: usize, additional: usize) -> Option<Option<Edns<'q>>> {
         let mut edns = None;
         let mut at = self.question_end;
         for number in 0..authority + additional {
@@ -108,13 +139,19 @@ impl<'q> Query<'q> {
             let rdata = self.bytes.get(data..at)?;
             if u16::from_be_bytes([fixed[0], fixed[1]]) == RecordType::OPT.0 {
                 let at_root = self.bytes[owner] == 0;
-                if number < authority || edns.is_some() || !at_root || !options_are_whole(rdata) {
+                if number < authority || edns.is_some() || !at_root {
                     return None;
+                }
+                // RFC 6891 §6.1.3: of another version than ours, nothing but that is known.
+                let rdata = if fixed[5] == 0 { rdata } else { &[] };
+                if !rdata.is_empty() {
+                    Options::parse(rdata)?;
                 }
                 edns = Some(Edns {
                     payload: u16::from_be_bytes([fixed[2], fixed[3]]).max(512),
                     version: fixed[5],
                     dnssec_ok: fixed[6] & 0x80 != 0,
+                    rdata,
                 });
             }
         }
@@ -132,17 +169,6 @@ fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
             _ => return None,
         }
     }
-}
-
-/// Options are a code, a length and that much data each (RFC 6891 §6.1.2).
-fn options_are_whole(mut rdata: &[u8]) -> bool {
-    while let Some((&[_, _, l0, l1], rest)) = rdata.split_first_chunk::<4>() {
-        match rest.get(usize::from(u16::from_be_bytes([l0, l1]))..) {
-            Some(after) => rdata = after,
-            None => return false,
-        }
-    }
-    rdata.is_empty()
 }
 
 #[cfg(test)]
@@ -172,7 +198,8 @@ mod tests {
             Some(Edns {
                 payload: 1232,
                 version: 0,
-                dnssec_ok: true
+                dnssec_ok: true,
+                rdata: b"",
             })
         );
         assert_eq!(Query::parse(&message(0, [1, 0, 0, 0], &[])).unwrap().edns, None);
@@ -204,6 +231,35 @@ mod tests {
         let mut pointer = message(0, [1, 0, 0, 0], &[]);
         pointer[12..14].copy_from_slice(&[0xc0, 12]);
         assert_eq!(Query::parse(&pointer).unwrap_err(), Malformed::Header(Rcode::FORMERR));
+    }
+
+    #[test]
+    fn takes_no_question_for_a_cookie_only() {
+        let header = b"\x12\x34\x01\0\0\0\0\0\0\0\0\x01";
+        let cookie = b"\0\0\x29\x04\xd0\0\0\0\0\0\x0c\0\x0a\0\x08abcdefgh";
+        let bytes = [&header[..], cookie].concat();
+        let query = Query::parse(&bytes).unwrap();
+        assert_eq!((query.qname, query.question_end), (&b""[..], HEADER_LEN));
+        assert_eq!(query.edns.unwrap().options().cookie.unwrap().client, *b"abcdefgh");
+        for bytes in [&header[..], &[&header[..], OPT].concat(), &bytes[..bytes.len() - 1]] {
+            assert_eq!(Query::parse(bytes).unwrap_err(), Malformed::Header(Rcode::FORMERR));
+        }
+        for (at, octet) in [(2, 0x03), (7, 1), (9, 1), (11, 2)] {
+            let mut bytes = bytes.clone();
+            bytes[at] = octet;
+            assert_eq!(
+                Query::parse(&bytes).unwrap_err(),
+                Malformed::Header(Rcode::FORMERR),
+                "{at}"
+            );
+        }
+    }
+
+    #[test]
+    fn does_not_look_into_options_of_another_version() {
+        let tail = b"\0\0\x29\x04\xd0\0\x01\0\0\0\x05\x00\x0a\x00\x08\x01";
+        let bytes = message(0, [1, 0, 0, 1], tail);
+        assert_eq!(Query::parse(&bytes).unwrap().edns.unwrap().version, 1);
     }
 
     #[test]
