@@ -1,7 +1,7 @@
 //! DNS cookies (RFC 7873, RFC 9018) beside BIND and Knot under one secret, and the limit of rates, which good cookies
 //! are exempt from, all on the running binary.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail where it stands")]
 
 mod common;
 
@@ -221,7 +221,7 @@ fn limits_rates_but_not_those_who_are_known() {
     let mark = house.log_mark();
     let good = cookie_of(house.address);
     let [whole, truncated, bad, silent] = flood(house.address, None, &good, 640);
-    assert!(whole >= 1 && whole < 160, "{whole} of 640 were answered");
+    assert!((1..160).contains(&whole), "{whole} of 640 were answered");
     assert_eq!(bad, 0);
     assert!(
         truncated.abs_diff(silent) <= 1 + whole,
@@ -229,6 +229,13 @@ fn limits_rates_but_not_those_who_are_known() {
     );
     let told = house.wait_for_log(mark, "127.0.0.0/24");
     assert_eq!(told.matches("are being limited").count(), 1, "once: {told}");
+    let status = house.command(&["status"]);
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    let line = format!(
+        "{} responses over UDP were held back by the limit of rates, {truncated} of them",
+        truncated + silent
+    );
+    assert!(status.contains(&line), "{status}");
     // Who takes cookies is told to come back with one.
     let [whole, truncated, bad, silent] = flood(house.address, Some(MINE), &good, 640);
     assert!(whole < 160 && truncated == 0, "{whole} {truncated}");

@@ -3,7 +3,7 @@
 //! All of it happens in a network namespace, which has a root and a top-level zone of its own, served by a third
 //! Signpost, so that the delegation is tested like any other. Needs root, for the namespace.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail where it stands")]
 
 mod common;
 

@@ -125,33 +125,36 @@ impl Answered {
 
     /// Makes the response in `out` one without records, about as long as its query was: with TC, so that a client that
     /// is where it says it is comes back over TCP, or, for one that takes cookies, with BADCOOKIE and the cookie to
-    /// come back with over UDP (RFC 7873 §5.2.3). Returns its length.
+    /// come back with over UDP (RFC 7873 §5.2.3). An error stays what it is, without its options. Returns its length.
     pub fn slip(&self, out: &mut [u8]) -> usize {
         let (question_end, opt) = (usize::from(self.question_end), usize::from(self.opt));
+        let has_opt = opt + OPT_LEN <= self.len();
+        let bad_cookie = has_opt && self.standing == Standing::Asking;
+        // The cookie is the first option; all others are left off.
+        let options = if bad_cookie { COOKIE_OPTION_LEN } else { 0 };
+        let extended = out
+            .get(opt + 5)
+            .filter(|_| has_opt)
+            .map_or(0, |&upper| u16::from(upper) << 4);
         let Some(header) = out.first_chunk_mut::<HEADER_LEN>() else {
             return self.len();
         };
-        let has_opt = opt + OPT_LEN <= self.len();
-        let bad_cookie = has_opt && self.standing == Standing::Asking;
-        let (more, rcode) = match bad_cookie {
-            true => (0, Rcode::BADCOOKIE),
-            false => (flags::TC, Rcode::NOERROR),
+        let flags = u16::from_be_bytes([header[2], header[3]]);
+        let (flags, rcode) = match Rcode(extended | flags & 0xf) {
+            _ if bad_cookie => (flags & !flags::TC, Rcode::BADCOOKIE),
+            Rcode::NOERROR | Rcode::NXDOMAIN => (flags | flags::TC, Rcode::NOERROR),
+            error => (flags, error),
         };
-        let word = (u16::from_be_bytes([header[2], header[3]]) & !flags::AA & !0xf) | more | (rcode.0 & 0xf);
-        header[2..4].copy_from_slice(&word.to_be_bytes());
+        let flags = flags & !flags::AA & !0xf | rcode.0 & 0xf;
+        header[2..4].copy_from_slice(&flags.to_be_bytes());
         header[6..].copy_from_slice(&[0, 0, 0, 0, 0, u8::from(has_opt)]);
-        if !has_opt {
-            return question_end;
-        }
-        // The cookie is the first option; all others are left off.
-        let options = if bad_cookie { COOKIE_OPTION_LEN } else { 0 };
-        let end = question_end + OPT_LEN + options;
-        if opt + OPT_LEN + options > out.len() {
+        if !has_opt || opt + OPT_LEN + options > out.len() {
             return question_end;
         }
         out.copy_within(opt..opt + OPT_LEN + options, question_end);
+        let length_at = question_end + OPT_LEN - 2;
         out[question_end + 5] = (rcode.0 >> 4) as u8;
-        out[end - options - 2..end - options].copy_from_slice(&(options as u16).to_be_bytes());
-        end
+        out[length_at..length_at + 2].copy_from_slice(&(options as u16).to_be_bytes());
+        question_end + OPT_LEN + options
     }
 }

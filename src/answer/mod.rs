@@ -115,8 +115,11 @@ pub fn answer(
     let query = match Query::parse(bytes) {
         Ok(query) => query,
         Err(Malformed::Silence) => return None,
-        Err(Malformed::Header(rcode)) => return write_error(out, bytes, 0, rcode).map(Answered::unclassified),
-        Err(Malformed::Question(rcode, end)) => return write_error(out, bytes, end, rcode).map(Answered::unclassified),
+        Err(Malformed::Header(rcode)) => return write_error(out, bytes, 0, rcode, None).map(Answered::unclassified),
+        Err(Malformed::Question(rcode, end, edns)) => {
+            let payload = edns.then_some(settings.max_udp_payload);
+            return write_error(out, bytes, end, rcode, payload).map(|len| Answered::new(len, end, end));
+        }
     };
     let limit = response_limit(settings, client.transport, query.edns);
     // Room for the error option is not kept: a response with one has no records.

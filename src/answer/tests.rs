@@ -509,6 +509,14 @@ fn slips_as_truncated_or_with_a_cookie() {
     let plain = slip(Some(&[NSID, ZONEVERSION]));
     assert_eq!(show(&plain), "NoError tc rd");
     assert_eq!(plain.len(), question + 11, "OPT without options");
+    let (refused, mut response) = respond_to_options(Transport::Udp, &query("a.test", RecordType::A, &edns(&[NSID])));
+    let len = refused.slip(&mut response);
+    assert_eq!(show(&response[..len]), "Refused rd", "an error stays one");
+    let mut opt = edns(&[]);
+    opt[6] = 1;
+    let (badvers, mut response) = respond_to_options(Transport::Udp, &query("a.test", RecordType::A, &opt));
+    let whole = response.clone();
+    assert_eq!((badvers.slip(&mut response), response), (whole.len(), whole));
     let cookie = slip(Some(&[NSID, CLIENT_COOKIE]));
     assert_eq!(show(&cookie), "BADCOOKIE rd");
     assert!(cookie.ends_with(FULL_COOKIE) && cookie.len() == question + 11 + 28);

@@ -56,8 +56,9 @@ pub enum Malformed {
     Silence,
     /// Answer with the header alone and this code; nothing of the rest can be trusted.
     Header(Rcode),
-    /// The question was read but what follows it is malformed: answer with the question and this code.
-    Question(Rcode, usize),
+    /// The question, which ends there, was read but what follows it is malformed: answer with the question and this
+    /// code, and with an OPT if one was seen (RFC 6891 §6.1.1).
+    Question(Rcode, usize, bool),
 }
 
 impl<'q> Query<'q> {
@@ -93,15 +94,15 @@ impl<'q> Query<'q> {
             qclass: u16::from_be_bytes([c0, c1]),
             edns: None,
         };
-        let malformed = Malformed::Question(Rcode::FORMERR, query.question_end);
+        let malformed = |edns| Malformed::Question(Rcode::FORMERR, query.question_end, edns);
         // Nothing belongs into answer and authority of a query but IXFR's SOA (RFC 1995 §3).
         let authority = word(8);
         if word(6) != 0 || authority > u16::from(query.qtype == RecordType::IXFR) {
-            return Err(malformed);
+            return Err(malformed(false));
         }
         query.edns = query
             .parse_records(usize::from(authority), usize::from(word(10)))
-            .ok_or(malformed)?;
+            .map_err(malformed)?;
         Ok(query)
     }
 
@@ -121,31 +122,26 @@ impl<'q> Query<'q> {
             qclass: 0,
             edns: None,
         };
-        query.edns = query.parse_records(0, usize::from(u16::from_be_bytes([a0, a1])))?;
+        query.edns = query.parse_records(0, usize::from(u16::from_be_bytes([a0, a1]))).ok()?;
         query.edns?.options().cookie?;
         Some(query)
     }
 
-    /// Walks the records behind the question; `None` when they are malformed.
-    fn parse_records(&self, authority: usize, additional: usize) -> Option<Option<Edns<'q>>> {
+    /// Walks the records behind the question; the error, that they are malformed, says whether an OPT was seen.
+    fn parse_records(&self, authority: usize, additional: usize) -> Result<Option<Edns<'q>>, bool> {
         let mut edns = None;
         let mut at = self.question_end;
         for number in 0..authority + additional {
-            let owner = at;
-            at = skip_name(self.bytes, at)?;
-            let fixed = self.bytes.get(at..)?.first_chunk::<10>()?;
-            let data = at + 10;
-            at = data + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
-            let rdata = self.bytes.get(data..at)?;
+            let (fixed, rdata, after) = self.record_at(at).ok_or(edns.is_some())?;
             if u16::from_be_bytes([fixed[0], fixed[1]]) == RecordType::OPT.0 {
-                let at_root = self.bytes[owner] == 0;
-                if number < authority || edns.is_some() || !at_root {
-                    return None;
+                if number < authority || edns.is_some() || self.bytes[at] != 0 {
+                    // Which of two is meant nobody knows; BIND, NSD and Knot answer with none as well.
+                    return Err(false);
                 }
                 // RFC 6891 §6.1.3: of another version than ours, nothing but that is known.
                 let rdata = if fixed[5] == 0 { rdata } else { &[] };
                 if !rdata.is_empty() {
-                    Options::parse(rdata)?;
+                    Options::parse(rdata).ok_or(true)?;
                 }
                 edns = Some(Edns {
                     payload: u16::from_be_bytes([fixed[2], fixed[3]]).max(512),
@@ -154,8 +150,22 @@ impl<'q> Query<'q> {
                     rdata,
                 });
             }
+            at = after;
         }
-        (at == self.bytes.len()).then_some(edns)
+        if at == self.bytes.len() {
+            Ok(edns)
+        } else {
+            Err(edns.is_some())
+        }
+    }
+
+    /// The record at an offset: type, class, TTL and RDLENGTH, then RDATA, then where the next record begins.
+    fn record_at(&self, at: usize) -> Option<(&'q [u8; 10], &'q [u8], usize)> {
+        let at = skip_name(self.bytes, at)?;
+        let fixed = self.bytes.get(at..)?.first_chunk::<10>()?;
+        let data = at + 10;
+        let after = data + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+        Some((fixed, self.bytes.get(data..after)?, after))
     }
 }
 
@@ -267,20 +277,22 @@ mod tests {
         let twice = [OPT, OPT].concat();
         let owned = [b"\x01x".as_slice(), OPT].concat();
         let cut_option = b"\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x05\x00\x0a\x00\x08\x01";
-        for (counts, tail) in [
-            ([1, 0, 0, 1], &[][..]),
-            ([1, 0, 0, 0], b"x"),
-            ([1, 0, 0, 1], &OPT[..10]),
-            ([1, 0, 0, 2], &twice),
-            ([1, 0, 0, 1], &owned),
-            ([1, 0, 0, 1], cut_option),
-            ([1, 1, 0, 0], OPT),
-            ([1, 0, 1, 0], OPT),
+        let more = [OPT, b"x"].concat();
+        for (counts, tail, edns) in [
+            ([1, 0, 0, 1], &[][..], false),
+            ([1, 0, 0, 0], b"x", false),
+            ([1, 0, 0, 1], &OPT[..10], false),
+            ([1, 0, 0, 2], &twice, false),
+            ([1, 0, 0, 1], &owned, false),
+            ([1, 0, 0, 1], &more, true),
+            ([1, 0, 0, 1], cut_option, true),
+            ([1, 1, 0, 0], OPT, false),
+            ([1, 0, 1, 0], OPT, false),
         ] {
             let bytes = message(0, counts, tail);
             assert_eq!(
                 Query::parse(&bytes).unwrap_err(),
-                Malformed::Question(Rcode::FORMERR, 24),
+                Malformed::Question(Rcode::FORMERR, 24, edns),
                 "{counts:?} {tail:?}"
             );
         }

@@ -342,16 +342,11 @@ impl<'o> Response<'o> {
 
     /// Writes an OPT record; returns how many there are now.
     fn put_opt(&mut self, rcode: Rcode, payload: u16, dnssec_ok: bool) -> u16 {
-        let mut opt = [0u8; OPT_LEN];
-        opt[2] = RecordType::OPT.0 as u8;
-        opt[3..5].copy_from_slice(&payload.to_be_bytes());
-        opt[5] = (rcode.0 >> 4) as u8;
-        opt[7] = if dnssec_ok { 0x80 } else { 0 };
         // The reserve was kept free for this; a buffer too small even so sends the bare response.
         let Some(place) = self.out.get_mut(self.len..self.len + OPT_LEN) else {
             return 0;
         };
-        place.copy_from_slice(&opt);
+        place.copy_from_slice(&opt(rcode, payload, dnssec_ok));
         self.len += OPT_LEN;
         1
     }
@@ -400,8 +395,14 @@ fn compressible_names(rtype: RecordType) -> Option<(usize, usize)> {
 }
 
 /// Writes the answer to a message whose question could not be used: the header alone, or with
-/// the first `question_end` octets.
-pub fn write_error(out: &mut [u8], query: &[u8], question_end: usize, rcode: Rcode) -> Option<usize> {
+/// the first `question_end` octets, and with an OPT record that offers `payload` if there is one.
+pub fn write_error(
+    out: &mut [u8],
+    query: &[u8],
+    question_end: usize,
+    rcode: Rcode,
+    payload: Option<u16>,
+) -> Option<usize> {
     let header = query.get(..HEADER_LEN)?;
     let end = question_end.max(HEADER_LEN);
     out.get_mut(..end)?.copy_from_slice(query.get(..end)?);
@@ -411,10 +412,23 @@ pub fn write_error(out: &mut [u8], query: &[u8], question_end: usize, rcode: Rco
         u16::from(question_end > 0),
         0,
         0,
-        0,
+        u16::from(payload.is_some()),
     ];
     for (place, word) in out[2..HEADER_LEN].chunks_exact_mut(2).zip(words) {
         place.copy_from_slice(&word.to_be_bytes());
     }
-    Some(end)
+    let Some(payload) = payload else { return Some(end) };
+    out.get_mut(end..end + OPT_LEN)?
+        .copy_from_slice(&opt(rcode, payload, false));
+    Some(end + OPT_LEN)
+}
+
+/// An OPT record without options (RFC 6891 §6.1.2).
+fn opt(rcode: Rcode, payload: u16, dnssec_ok: bool) -> [u8; OPT_LEN] {
+    let mut opt = [0; OPT_LEN];
+    opt[2] = RecordType::OPT.0 as u8;
+    opt[3..5].copy_from_slice(&payload.to_be_bytes());
+    opt[5] = (rcode.0 >> 4) as u8;
+    opt[7] = if dnssec_ok { 0x80 } else { 0 };
+    opt
 }

@@ -1,6 +1,6 @@
 //! What holds of the answer to any message; shared by the fuzz target and the test that replays its corpus.
 
-use hickory_proto::op::Message;
+use hickory_proto::op::{Message, ResponseCode};
 use signpost::answer::{Answered, Client, Secrets, Settings, Transport, answer};
 use signpost::name::Name;
 use signpost::zone::{Zone, ZoneSet};
@@ -111,5 +111,13 @@ fn slips_small(answered: Option<Answered>, query: &[u8], response: &[u8]) {
     if len > 12 {
         let message = Message::from_vec(slipped).expect("a message");
         assert!(message.answers.is_empty() && message.authorities.is_empty());
+        // What stands at the end is OPT, whole, or the question.
+        let options = if message.metadata.response_code == ResponseCode::BADCOOKIE {
+            28
+        } else {
+            0
+        };
+        let opt = slipped[11] == 0 || slipped[len - 11 - options..].starts_with(b"\0\0\x29");
+        assert!(opt, "nothing is left over behind it: {slipped:02x?}");
     }
 }
