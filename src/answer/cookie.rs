@@ -11,7 +11,6 @@ use crate::message::Cookie;
 use arc_swap::ArcSwap;
 use siphasher::sip::SipHasher24;
 use std::fmt;
-use std::hash::Hasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -132,13 +131,19 @@ impl Secrets {
 
 /// RFC 9018 §4.4. `head` is the client cookie, version, reserved and timestamp.
 fn hash(secret: &[u8; 16], head: &[u8; 16], address: IpAddr) -> [u8; 8] {
-    let mut hasher = SipHasher24::new_with_key(secret);
-    hasher.write(head);
-    match address.to_canonical() {
-        IpAddr::V4(address) => hasher.write(&address.octets()),
-        IpAddr::V6(address) => hasher.write(&address.octets()),
-    }
-    hasher.finish().to_le_bytes()
+    let mut hashed = [0; 32];
+    hashed[..16].copy_from_slice(head);
+    let hashed = match address.to_canonical() {
+        IpAddr::V4(address) => {
+            hashed[16..20].copy_from_slice(&address.octets());
+            &hashed[..20]
+        }
+        IpAddr::V6(address) => {
+            hashed[16..].copy_from_slice(&address.octets());
+            &hashed[..]
+        }
+    };
+    SipHasher24::new_with_key(secret).hash(hashed).to_le_bytes()
 }
 
 fn hex(line: &str) -> Option<[u8; 16]> {

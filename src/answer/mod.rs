@@ -8,7 +8,8 @@
 //! 2. class: CH for the server's own identity ([`chaos`]), IN for zones, REFUSED for the rest;
 //! 3. types that are no data: transfers are refused here, the others are not implemented;
 //! 4. the zone with the longest apex, its parent for DS (RFC 4035 §3.1.4.1); REFUSED without one;
-//! 5. the zone's answer ([`authoritative`]).
+//! 5. the zone's answer ([`authoritative`]);
+//! 6. what the client asked for by EDNS options: its cookie first of all ([`cookie`]).
 //!
 //! Responses are minimal: no NS in the authority section of an answer and no additional records
 //! but the addresses a referral cannot do without. When a datagram is too small, TC is set and the
