@@ -246,8 +246,20 @@ fn dispatch<'z>(
     }
     match zone_for(zones, &name, query.qtype) {
         Some(zone) => authoritative::answer(zone, query.qtype, &mut name, response),
-        None => Outcome::refused(ExtendedError::NOT_AUTHORITATIVE),
+        None => not_ours(zones),
     }
+}
+
+/// What is no zone of ours is refused; as long as zones are being read it may become one, and the
+/// client is sent to another name server (RFC 8914 §4.15) instead of away.
+fn not_ours(zones: &ZoneSet) -> Outcome<'static> {
+    if zones.is_loading() {
+        return Outcome {
+            error: Some(ExtendedError::NOT_READY),
+            ..Outcome::code(Rcode::SERVFAIL)
+        };
+    }
+    Outcome::refused(ExtendedError::NOT_AUTHORITATIVE)
 }
 
 /// Transfers are refused to everybody; of what is no zone, they cannot be had (RFC 5936 §2.2.1).
@@ -258,6 +270,7 @@ fn refuse_transfer(zones: &ZoneSet, query: &Query<'_>) -> Outcome<'static> {
     });
     match zone {
         Some(()) => Outcome::refused(ExtendedError::PROHIBITED),
+        None if zones.is_loading() => not_ours(zones),
         None => Outcome {
             error: Some(ExtendedError::NOT_AUTHORITATIVE),
             ..Outcome::code(Rcode::NOTAUTH)

@@ -549,3 +549,18 @@ fn counts_alike_what_an_attacker_can_vary_without_end() {
     assert_eq!(of("example.org", RecordType::AXFR), error);
     assert_eq!(of("big.example.org", RecordType::TXT).kind, Kind::Positive, "truncated");
 }
+
+#[test]
+fn denies_nothing_while_zones_are_being_read() {
+    let loading = ZoneSet::loading().with(&[zone("example.org", EXAMPLE)]);
+    let ask = |zones: &ZoneSet, name: &str, qtype| {
+        let response = respond(zones, Transport::Udp, &query(name, qtype, EDNS)).unwrap();
+        (response[3] & 15, response.ends_with(b"\0\x0f\0\x02\0\x0e"))
+    };
+    assert_eq!(ask(&loading, "mail.example.org", RecordType::A), (0, false));
+    assert_eq!(ask(&loading, "example.com", RecordType::A), (2, true));
+    assert_eq!(ask(&loading, "example.com", RecordType::AXFR), (2, true));
+    let loaded = loading.loaded();
+    assert_eq!(ask(&loaded, "mail.example.org", RecordType::A), (0, false));
+    assert_eq!(ask(&loaded, "example.com", RecordType::A), (5, false));
+}

@@ -77,7 +77,7 @@ fn judge_dmarc(draft: &Draft<'_, '_>, owner: &Name, text: &str) -> Vec<Finding> 
 fn is_hosted(draft: &Draft<'_, '_>, name: &Name) -> bool {
     let mut name = Some(name.clone());
     while let Some(current) = name {
-        if draft.sources.hosted.contains(&current) {
+        if (draft.sources.hosted)(&current) {
             return true;
         }
         name = current.parent();

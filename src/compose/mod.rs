@@ -36,7 +36,6 @@ use crate::keys::Algorithm;
 use crate::mail::{self, Kind, MailPolicy, Wanted, ZoneView, dmarc};
 use crate::name::Name;
 use crate::record::{Record, RecordType};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// The TTL of composed records where neither policy nor zone file sets one, in seconds: an hour,
@@ -70,7 +69,7 @@ pub enum KeyStage {
 }
 
 /// Everything a zone is made of. Borrowed: composing reads and never keeps.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Sources<'a> {
     /// The apex.
     pub apex: &'a Name,
@@ -90,14 +89,13 @@ pub struct Sources<'a> {
     /// Who sends DMARC reports into this zone from other zones served here. The engine fills it by
     /// asking each zone's policy for [`mail::report_destinations`].
     pub reports: &'a [ReportAuthorization],
-    /// The apexes of all zones served here: reports to any other zone need its owner's leave.
-    pub hosted: &'a BTreeSet<Name>,
+    /// Is this the apex of a zone served here? Reports to any other zone need its owner's leave.
+    pub hosted: &'a (dyn Fn(&Name) -> bool + Sync),
 }
 
 impl<'a> Sources<'a> {
     /// Sources without places, without reports from other zones and with no other zone served.
     pub fn new(apex: &'a Name, records: &'a [Record], policy: &'a MailPolicy, keys: &'a [ZoneKey]) -> Self {
-        static NONE: BTreeSet<Name> = BTreeSet::new();
         Self {
             apex,
             records,
@@ -107,7 +105,7 @@ impl<'a> Sources<'a> {
             policy_place: None,
             keys,
             reports: &[],
-            hosted: &NONE,
+            hosted: &|_| false,
         }
     }
 }

@@ -11,10 +11,20 @@ use crate::publish::{Change, Fate, Outcome, Periods, Publisher, SharedZones};
 use crate::record::Record;
 use crate::watch::{Batch, Watcher};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How many zones are composed and published at a time: what is in memory twice meanwhile.
-const BATCH: usize = 8192;
+/// The most zones that are composed and published at a time: what is in memory twice meanwhile.
+const BATCH: usize = 16384;
+/// The first part of many: small, so that it is served soon. Each further part is twice as large.
+const FIRST_BATCH: usize = 512;
+
+/// How far publishing many zones has come, told after each part of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    pub(super) done: usize,
+    pub(super) of: usize,
+}
 
 /// The sources, the state, and the way from one to the other.
 pub(super) struct Engine {
@@ -27,12 +37,15 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Reads, composes and publishes everything that is there.
-    pub(super) fn load(&mut self, listed: Batch) {
+    /// Reads, composes and publishes everything that is there; the first zones are served long before
+    /// the last are read. Says whether it came to its end or `go_on` said no.
+    pub(super) fn load(&mut self, listed: Batch, go_on: &mut dyn FnMut(Progress) -> bool) -> bool {
         let remembered: Vec<Name> = self.publisher.key_domains().cloned().collect();
         self.note(listed);
         self.sources.remember_domains(remembered.into_iter());
-        self.publish();
+        let loaded = self.publish_parts(go_on);
+        self.zones.rcu(|zones| zones.loaded());
+        loaded
     }
 
     /// Waits for the next change, for a key that falls due, or to be woken.
@@ -71,6 +84,10 @@ impl Engine {
 
     /// Composes and publishes every zone that was touched by what was noted or by time.
     pub(super) fn publish(&mut self) {
+        self.publish_parts(&mut |_| true);
+    }
+
+    fn publish_parts(&mut self, go_on: &mut dyn FnMut(Progress) -> bool) -> bool {
         for domain in self.publisher.due(now()) {
             self.sources.touch_domain(domain);
         }
@@ -78,17 +95,26 @@ impl Engine {
         let Settled { compose, removed } = self.sources.settle();
         self.news.add(self.sources.take_findings());
         self.publish_batch(removed.into_iter().map(|apex| Change::Remove { apex }).collect());
-        let mut rest = compose.into_iter().peekable();
+        let of = compose.len();
+        // Zones below others come first: no zone ever answers for a name of a zone that is not there yet.
+        let mut rest = compose.into_iter().rev().peekable();
+        let (mut size, mut done) = (FIRST_BATCH, 0);
         while rest.peek().is_some() {
-            let part: Vec<Name> = rest.by_ref().take(BATCH).collect();
+            let part: Vec<Name> = rest.by_ref().take(size).collect();
+            done += part.len();
             let changes = self.compose(part);
             self.publish_batch(changes);
+            if !go_on(Progress { done, of }) {
+                return false;
+            }
+            size = (size * 2).min(BATCH);
         }
         if self.publisher.deadline().is_some_and(|deadline| deadline <= now()) {
             let outcome = self.publisher.retry(now());
             self.tell(outcome);
         }
         self.follow_includes();
+        true
     }
 
     /// Publishes what was touched and says what became of the zone of `domain`.
@@ -169,7 +195,13 @@ impl Engine {
         let Self {
             sources, news, zones, ..
         } = self;
-        let file_of = |apex: &Name| sources.zones.get(apex).and_then(|source| source.file()).cloned();
+        let file_of = |apex: &Name| {
+            sources
+                .zones
+                .get(apex)
+                .and_then(|source| source.file())
+                .map(Path::to_owned)
+        };
         news.start_report(&sources.config, listen, &zones.load(), file_of, paint)
     }
 }

@@ -1,8 +1,8 @@
 //! The running server: one loop that owns the sources and the state and drives everything else.
 //!
 //! Sockets are bound first, so that a wrong address is told before work begins. Then everything is
-//! read, composed and published ([`engine`]), and queries are answered. From then on the loop waits
-//! for the watcher, for orders (control socket, signals) and for keys that fall due, and publishes
+//! read, composed and published ([`engine`]); each zone is answered from the moment it is, and until
+//! the last one is, names of no zone get SERVFAIL, not REFUSED. From then on the loop waits for the watcher, for orders (control socket, signals) and for keys that fall due, and publishes
 //! what they change. Answering goes on meanwhile in the workers' own threads; all that the loop and
 //! they share is the pointer to the served zones.
 
@@ -27,12 +27,12 @@ use crate::server::{BindError, Inherited, Listen, RateLimit, Running, Server};
 use crate::watch::{self, Root, WatchError, Watcher};
 use crate::zone::ZoneSet;
 use cookies::Cookies;
-use engine::Engine;
+use engine::{Engine, Progress};
 use news::News;
 use signals::Signal;
 use sources::{CONFIG, KEYS, Sources, ZONES};
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +70,7 @@ struct Daemon {
 /// Serves until it is told to stop. `announce` gets the report of the start, made with `paint`.
 pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Result<(), StartError> {
     let bound = Server::adopt(&listen(&config), Inherited::take())?;
-    let zones: SharedZones = Arc::new(arc_swap::ArcSwap::from_pointee(ZoneSet::default()));
+    let zones: SharedZones = Arc::new(arc_swap::ArcSwap::from_pointee(ZoneSet::loading()));
     let publisher = Publisher::open(&config.state, Arc::clone(&zones))?;
     let (watcher, listed) = Watcher::new(roots(&config), &watch::Options::default())?;
     // After the watch began, so that no change falls between.
@@ -90,25 +90,75 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
     };
     engine.news.add(cookie_findings);
     engine.news.add(bound.findings().iter().cloned());
-    engine.load(listed);
     let running = bound
         .run(Arc::clone(&engine.zones), settings)
         .map_err(StartError::System)?;
-    announce(&engine.start_report(running.addresses(), paint));
     let notifier = Notifier::from_env();
+    let mut loading = Loading::new(&notifier, &signals);
+    if !engine.load(listed, &mut |progress| loading.go_on(progress)) {
+        notifier.stopping();
+        running.stop();
+        return Ok(());
+    }
+    let reload_asked = loading.reload_asked;
+    announce(&engine.start_report(running.addresses(), paint));
     let mut liveness = running.liveness();
     let watchdog = notifier.watch(move || liveness.alive()).map_err(StartError::System)?;
-    Daemon {
+    let mut daemon = Daemon {
         engine,
         orders,
         signals,
         running,
         notifier,
         started: Instant::now(),
+    };
+    if reload_asked {
+        daemon.engine.reload();
     }
-    .run();
+    daemon.run();
     drop(watchdog);
     Ok(())
+}
+
+/// Watches over the first load: tells how far it is, and heeds signals meanwhile.
+struct Loading<'l> {
+    notifier: &'l Notifier,
+    signals: &'l mpsc::Receiver<Signal>,
+    told: Instant,
+    /// SIGHUP came: what was read first may be older than that.
+    reload_asked: bool,
+}
+
+impl<'l> Loading<'l> {
+    /// A load that takes less time needs no words.
+    const TELL_EVERY: Duration = Duration::from_secs(2);
+
+    fn new(notifier: &'l Notifier, signals: &'l mpsc::Receiver<Signal>) -> Self {
+        Self {
+            notifier,
+            signals,
+            told: Instant::now(),
+            reload_asked: false,
+        }
+    }
+
+    /// Is the load to go on?
+    fn go_on(&mut self, progress: Progress) -> bool {
+        let Progress { done, of } = progress;
+        if done < of && self.told.elapsed() >= Self::TELL_EVERY {
+            self.told = Instant::now();
+            tracing::info!(zones = done, of, "reading zones; those read are answered");
+            let status = format!("reading zones: {done} of {of}");
+            self.notifier.progress(&status, Self::TELL_EVERY * 15);
+        }
+        while let Ok(signal) = self.signals.try_recv() {
+            match signal {
+                Signal::Stop => return false,
+                Signal::Reload => self.reload_asked = true,
+            }
+        }
+        true
+    }
 }
 
 impl Daemon {

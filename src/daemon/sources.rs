@@ -51,8 +51,6 @@ pub(super) struct Sources {
     destinations: BTreeMap<Name, Vec<Name>>,
     /// The same the other way round: who sends reports to a receiver.
     reports: BTreeMap<Name, BTreeSet<Name>>,
-    /// Every apex.
-    hosted: BTreeSet<Name>,
     dirty: BTreeSet<Name>,
     /// What is to be told and belongs to no zone.
     pub(super) findings: Vec<Finding>,
@@ -97,7 +95,6 @@ impl Sources {
             domains: BTreeSet::new(),
             destinations: BTreeMap::new(),
             reports: BTreeMap::new(),
-            hosted: BTreeSet::new(),
             dirty: BTreeSet::new(),
             findings,
             config_stale: false,
@@ -200,11 +197,6 @@ impl Sources {
         let dirty: Vec<Name> = self.dirty.iter().cloned().collect();
         for apex in &dirty {
             self.refresh_policy(apex);
-            if self.zones.has_file(apex) {
-                self.hosted.insert(apex.clone());
-            } else {
-                self.hosted.remove(apex);
-            }
         }
         let (compose, removed) = std::mem::take(&mut self.dirty)
             .into_iter()
@@ -248,15 +240,7 @@ impl Sources {
     /// Reads the zone's own policy if it changed, and keeps the book of who reports where.
     fn refresh_policy(&mut self, apex: &Name) {
         if let Some(source) = self.zones.get_mut(apex) {
-            self.findings.extend(source.refresh_policy());
-            if source.policy_file().is_none() {
-                source.policy = None;
-            } else {
-                match self.config.policy_for(&source.config) {
-                    Ok(policy) => source.policy = Some(policy),
-                    Err(error) => self.findings.push(error.finding()),
-                }
-            }
+            self.findings.extend(source.refresh_policy(&self.config));
         }
         let destinations = if self.zones.has_file(apex) {
             mail::report_destinations(self.policy(apex), apex)
@@ -306,7 +290,7 @@ impl Sources {
     pub(super) fn policy(&self, apex: &Name) -> &MailPolicy {
         self.zones
             .get(apex)
-            .and_then(|source| source.policy.as_ref())
+            .and_then(|source| source.policy())
             .unwrap_or(&self.default_policy)
     }
 
@@ -371,7 +355,7 @@ impl Sources {
             policy_place: Some(&self.policy_place(&apex)),
             keys,
             reports: &self.reports_to(&apex),
-            hosted: &self.hosted,
+            hosted: &|name| self.zones.has_file(name),
         });
         let keep = (!composition.composed.is_empty()).then_some(base);
         (

@@ -7,39 +7,47 @@
 //! nothing is composed are not kept: the served zone has them, and its file is read again when
 //! needed.
 
-use crate::config::{ConfigError, ZoneConfig, find};
+use crate::config::{Config, ConfigError, ZoneConfig, find};
 use crate::finding::{Finding, Place};
 use crate::mail::MailPolicy;
 use crate::name::Name;
 use crate::record::{Record, RecordType};
 use crate::watch::{Kind, is_litter};
 use crate::zonefile::{self, Open};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 /// Every zone there is a file for, and what was last read of it.
 #[derive(Debug, Default)]
 pub(super) struct ZoneFiles {
-    zones: BTreeMap<Name, ZoneSource>,
+    zones: HashMap<Name, ZoneSource>,
     /// The zones that include a file, by its path.
     includes: HashMap<PathBuf, BTreeSet<Name>>,
 }
 
-/// One zone's files.
+/// One zone's files. Small, for there may be a million: what few zones have is kept apart.
 #[derive(Debug, Default)]
 pub(super) struct ZoneSource {
-    /// The zone files of this name, by path; the first counts.
-    files: BTreeSet<PathBuf>,
+    /// The zone file that counts: the first by path.
+    file: Option<Box<Path>>,
+    file_stale: bool,
+    more: Option<Box<More>>,
+}
+
+/// What only some zones have.
+#[derive(Debug, Default)]
+struct More {
+    /// Further zone files of this name, which do not count.
+    ignored: BTreeSet<PathBuf>,
     /// The policy files of this name; the first counts.
     policies: BTreeSet<PathBuf>,
     /// The last good reading of the policy.
-    pub(super) config: ZoneConfig,
+    config: ZoneConfig,
     policy_stale: bool,
     /// The last good policy that came of it; `None` without a policy file.
-    pub(super) policy: Option<MailPolicy>,
+    policy: Option<MailPolicy>,
     /// The last good records, kept only if the served zone is more than they.
     base: Option<Base>,
-    file_stale: bool,
     /// Every file the last reading included.
     included: Vec<PathBuf>,
     /// What the last reading found.
@@ -85,17 +93,13 @@ impl ZoneFiles {
             Err(finding) => return (None, if kind == Kind::Gone { vec![] } else { vec![finding] }),
         };
         let source = self.zones.entry(apex.clone()).or_default();
-        let (files, stale) = if is_policy {
-            (&mut source.policies, &mut source.policy_stale)
+        let there = kind != Kind::Gone;
+        if is_policy {
+            source.note_policy(path, there);
         } else {
-            (&mut source.files, &mut source.file_stale)
-        };
-        *stale = true;
-        match kind {
-            Kind::Gone => files.remove(path),
-            Kind::Present { .. } | Kind::Unreadable(_) => files.insert(path.to_owned()),
-        };
-        if source.files.is_empty() && source.policies.is_empty() {
+            source.note_file(path, there);
+        }
+        if source.file.is_none() && source.policy_file().is_none() {
             self.forget(&apex);
         }
         (Some(apex), vec![])
@@ -114,7 +118,7 @@ impl ZoneFiles {
 
     fn forget(&mut self, apex: &Name) {
         if let Some(source) = self.zones.remove(apex) {
-            self.unlink(apex, &source.included);
+            self.unlink(apex, source.included());
         }
     }
 
@@ -132,14 +136,17 @@ impl ZoneFiles {
     /// Everything is to be read again.
     pub(super) fn all_stale(&mut self) -> Vec<Name> {
         for source in self.zones.values_mut() {
-            (source.file_stale, source.policy_stale) = (true, true);
+            source.file_stale = true;
+            if let Some(more) = &mut source.more {
+                more.policy_stale = true;
+            }
         }
         self.zones.keys().cloned().collect()
     }
 
     /// Is there a zone file for this name?
     pub(super) fn has_file(&self, apex: &Name) -> bool {
-        self.zones.get(apex).is_some_and(|source| !source.files.is_empty())
+        self.zones.get(apex).is_some_and(|source| source.file.is_some())
     }
 
     /// The zone that `name` belongs to.
@@ -147,7 +154,7 @@ impl ZoneFiles {
         let mut at = Some(name.clone());
         while let Some(candidate) = at {
             if let Some((apex, source)) = self.zones.get_key_value(&candidate)
-                && !source.files.is_empty()
+                && source.file.is_some()
             {
                 return Some(apex);
             }
@@ -168,7 +175,7 @@ impl ZoneFiles {
     pub(super) fn apexes(&self) -> impl Iterator<Item = &Name> {
         self.zones
             .iter()
-            .filter(|(_, source)| !source.files.is_empty())
+            .filter(|(_, source)| source.file.is_some())
             .map(|(apex, _)| apex)
     }
 
@@ -183,13 +190,19 @@ impl ZoneFiles {
         let Some(source) = self.zones.get_mut(apex) else {
             return false;
         };
-        source.base = keep;
         source.file_stale = !reading.good;
-        source.findings = if reading.good { reading.findings } else { vec![] };
-        if source.included == reading.included {
+        let findings = if reading.good { reading.findings } else { vec![] };
+        if source.more.is_none() && keep.is_none() && findings.is_empty() && reading.included.is_empty() {
             return false;
         }
-        let before = std::mem::replace(&mut source.included, reading.included.clone());
+        let more = source.more_mut();
+        more.base = keep;
+        more.findings = findings;
+        let before = std::mem::replace(&mut more.included, reading.included.clone());
+        source.tidy();
+        if before == reading.included {
+            return false;
+        }
         self.unlink(apex, &before);
         for file in reading.included {
             self.includes.entry(file).or_default().insert(apex.clone());
@@ -212,49 +225,124 @@ impl Reading {
 }
 
 impl ZoneSource {
+    fn note_file(&mut self, path: &Path, there: bool) {
+        self.file_stale = true;
+        let counts = self.file.as_deref() == Some(path);
+        match (&self.file, there) {
+            (None, true) => self.file = Some(path.into()),
+            (Some(_), true) if counts => {}
+            (Some(_), true) => {
+                let mut files = std::mem::take(&mut self.more_mut().ignored);
+                files.extend(self.file.take().map(PathBuf::from));
+                files.insert(path.to_owned());
+                self.file = files.pop_first().map(PathBuf::into_boxed_path);
+                self.more_mut().ignored = files;
+            }
+            (_, false) if counts => {
+                let next = self.more.as_mut().and_then(|more| more.ignored.pop_first());
+                self.file = next.map(PathBuf::into_boxed_path);
+            }
+            (_, false) => {
+                if let Some(more) = &mut self.more {
+                    more.ignored.remove(path);
+                }
+            }
+        }
+        self.tidy();
+    }
+
+    fn note_policy(&mut self, path: &Path, there: bool) {
+        let more = self.more_mut();
+        more.policy_stale = true;
+        if there {
+            more.policies.insert(path.to_owned());
+        } else {
+            more.policies.remove(path);
+        }
+    }
+
+    fn more_mut(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
+    /// Gives back the memory of what the zone has no longer.
+    fn tidy(&mut self) {
+        let empty = self.more.as_ref().is_some_and(|more| {
+            more.base.is_none()
+                && more.policy.is_none()
+                && !more.policy_stale
+                && more.ignored.is_empty()
+                && more.policies.is_empty()
+                && more.included.is_empty()
+                && more.findings.is_empty()
+        });
+        if empty {
+            self.more = None;
+        }
+    }
+
     /// The zone file that counts.
-    pub(super) fn file(&self) -> Option<&PathBuf> {
-        self.files.first()
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     /// The policy file that counts, if the zone has one.
     pub(super) fn policy_file(&self) -> Option<&PathBuf> {
-        self.policies.first()
+        self.more.as_ref()?.policies.first()
     }
 
-    /// Reads the policy file if it has changed; the last good one stays in force on error.
-    pub(super) fn refresh_policy(&mut self) -> Vec<Finding> {
-        if !std::mem::take(&mut self.policy_stale) {
-            return vec![];
-        }
-        let Some(path) = self.policies.first() else {
-            self.config = ZoneConfig::default();
-            return vec![];
+    /// The zone's own policy, if it has one.
+    pub(super) fn policy(&self) -> Option<&MailPolicy> {
+        self.more.as_ref()?.policy.as_ref()
+    }
+
+    fn included(&self) -> &[PathBuf] {
+        self.more.as_ref().map_or(&[], |more| &more.included)
+    }
+
+    /// Reads the policy file if it has changed, and makes the policy by the server's `defaults`; the last good
+    /// one stays in force on error.
+    pub(super) fn refresh_policy(&mut self, defaults: &Config) -> Vec<Finding> {
+        let Some(more) = &mut self.more else { return vec![] };
+        let mut findings = vec![];
+        let stale = std::mem::take(&mut more.policy_stale);
+        let Some(path) = more.policies.first() else {
+            (more.config, more.policy) = (ZoneConfig::default(), None);
+            self.tidy();
+            return findings;
         };
-        match find::load_zone(path) {
-            Ok(config) => {
-                self.config = config;
-                duplicates(&self.policies, "policy")
+        if stale {
+            match find::load_zone(path) {
+                Ok(config) => {
+                    more.config = config;
+                    findings.extend(duplicates(path, more.policies.iter().skip(1), "policy"));
+                }
+                Err(error) => findings.push(policy_error(error)),
             }
-            Err(error) => vec![policy_error(error)],
         }
+        match defaults.policy_for(&more.config) {
+            Ok(policy) => more.policy = Some(policy),
+            Err(error) => findings.push(error.finding()),
+        }
+        findings
     }
 
     /// The records of the zone file. Read anew if it has changed or if its records were not kept;
     /// a file that does not parse gives the records last kept, or else `served`, those of the zone
     /// that is served.
     pub(super) fn read(&self, apex: &Name, open: &dyn Open, served: impl FnOnce() -> Option<Vec<Record>>) -> Reading {
-        let Some(path) = self.files.first() else {
+        let Some(path) = self.file() else {
             return Reading::nothing();
         };
+        let kept = self.more.as_ref().and_then(|more| Some((more, more.base.as_ref()?)));
         if !self.file_stale
-            && let Some(base) = &self.base
+            && let Some((more, base)) = kept
         {
             return Reading {
                 soa: base.soa(),
                 base: Some(base.clone()),
-                included: self.included.clone(),
-                findings: self.findings.clone(),
+                included: more.included.clone(),
+                findings: more.findings.clone(),
                 good: true,
             };
         }
@@ -267,7 +355,8 @@ impl ZoneSource {
                     files: file.files,
                 };
                 let mut findings = file.findings;
-                findings.extend(duplicates(&self.files, "zone"));
+                let ignored = self.more.iter().flat_map(|more| &more.ignored);
+                findings.extend(duplicates(path, ignored, "zone"));
                 Reading {
                     soa: base.soa(),
                     base: Some(base),
@@ -282,7 +371,7 @@ impl ZoneSource {
                     places: vec![],
                     files: vec![],
                 };
-                let base = self.base.clone().or_else(|| served().map(unplaced));
+                let base = kept.map(|(_, base)| base.clone()).or_else(|| served().map(unplaced));
                 let rest = if base.is_some() {
                     "the last good version stays served"
                 } else {
@@ -316,23 +405,22 @@ fn included(files: &[PathBuf]) -> Vec<PathBuf> {
     files.iter().skip(1).map(|path| normal(path)).collect()
 }
 
-fn duplicates(files: &BTreeSet<PathBuf>, what: &str) -> Vec<Finding> {
-    let Some(first) = files.first() else { return vec![] };
-    files
-        .iter()
-        .skip(1)
-        .map(|other| {
-            Finding::error(
-                "zone-twice",
-                format!(
-                    "there is a second {what} file for this zone; {} counts, this one is ignored",
-                    first.display()
-                ),
-                "remove one of the two",
-            )
-            .at(Place::file(other))
-        })
-        .collect()
+fn duplicates<'p>(
+    counts: &Path,
+    ignored: impl Iterator<Item = &'p PathBuf>,
+    what: &str,
+) -> impl Iterator<Item = Finding> {
+    ignored.map(move |other| {
+        Finding::error(
+            "zone-twice",
+            format!(
+                "there is a second {what} file for this zone; {} counts, this one is ignored",
+                counts.display()
+            ),
+            "remove one of the two",
+        )
+        .at(Place::file(other))
+    })
 }
 
 fn policy_error(error: ConfigError) -> Finding {

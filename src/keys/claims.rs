@@ -100,7 +100,7 @@ impl KeyDirectory {
             .groups
             .iter()
             .filter_map(|group| self.groups.get(group))
-            .flat_map(|group| &group.files);
+            .flat_map(|group| group.files.iter());
         for (path, file) in files.filter_map(|path| Some((path, self.files.get(path)?))) {
             if let (Some(reading), false) = (&file.reading, file.kind == Kind::Ignored) {
                 sources.push(Source {
@@ -117,7 +117,7 @@ impl KeyDirectory {
     fn sources_of_file<'a>(&'a self, file: &Arc<Path>, claim: Claim<'a>, sources: &mut Vec<Source<'a>>) {
         let (_, stem) = layout::classify(file);
         let group = self.groups.get(layout::group(file, &stem).as_path());
-        for path in group.into_iter().flat_map(|group| &group.files) {
+        for path in group.into_iter().flat_map(|group| group.files.iter()) {
             let Some(reading) = self.files.get(path).and_then(|file| file.reading.as_ref()) else {
                 continue;
             };

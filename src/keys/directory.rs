@@ -27,7 +27,8 @@ pub struct KeyDirectory {
     pub(super) files: HashMap<Arc<Path>, File>,
     pub(super) groups: HashMap<Arc<Path>, Group>,
     pub(super) links: Links,
-    slots: HashMap<Name, BTreeMap<String, Slot>>,
+    /// By signing domain and selector.
+    slots: BTreeMap<SlotName, Slot>,
     /// Files outside of the root that rows name, with the number of links.
     wanted: BTreeMap<Arc<Path>, usize>,
     /// Those of them that are known not to be there.
@@ -55,7 +56,7 @@ pub(super) struct File {
 
 #[derive(Debug, Default)]
 pub(super) struct Group {
-    pub(super) files: BTreeSet<Arc<Path>>,
+    pub(super) files: Paths,
     /// Rows that name one of the files, with the file.
     pub(super) rows: BTreeSet<RowId>,
     /// The slot that the path claims.
@@ -64,9 +65,36 @@ pub(super) struct Group {
 
 #[derive(Debug, Default)]
 pub(super) struct Slot {
-    pub(super) groups: BTreeSet<Arc<Path>>,
+    pub(super) groups: Paths,
     pub(super) rows: BTreeSet<RowId>,
     key: Option<DkimKey>,
+}
+
+/// A few paths, in order. Most groups are one or two files and most slots one group, of a hundred thousand.
+#[derive(Debug, Default)]
+pub(super) struct Paths(Vec<Arc<Path>>);
+
+impl Paths {
+    fn insert(&mut self, path: Arc<Path>) {
+        if let Err(at) = self.0.binary_search(&path) {
+            self.0.reserve_exact(1);
+            self.0.insert(at, path);
+        }
+    }
+
+    fn remove(&mut self, path: &Arc<Path>) {
+        if let Ok(at) = self.0.binary_search(path) {
+            self.0.remove(at);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Arc<Path>> {
+        self.0.iter()
+    }
 }
 
 impl KeyDirectory {
@@ -136,16 +164,18 @@ impl KeyDirectory {
 
     /// The keys of one signing domain, in the order of their selectors.
     pub fn keys_of(&self, domain: &Name) -> Vec<&DkimKey> {
-        let slots = self.slots.get(domain).into_iter().flatten();
-        slots.filter_map(|(_, slot)| slot.key.as_ref()).collect()
+        let slots = self.slots.range((domain.clone(), String::new())..);
+        slots
+            .take_while(|((of, _), _)| of == domain)
+            .filter_map(|(_, slot)| slot.key.as_ref())
+            .collect()
     }
 
     /// Every signing domain with at least one key, in canonical order.
     pub fn domains(&self) -> Vec<&Name> {
-        let has_key = |slots: &BTreeMap<String, Slot>| slots.values().any(|slot| slot.key.is_some());
-        let with_keys = self.slots.iter().filter(|(_, slots)| has_key(slots));
-        let mut domains: Vec<&Name> = with_keys.map(|(domain, _)| domain).collect();
-        domains.sort_unstable();
+        let with_keys = self.slots.iter().filter(|(_, slot)| slot.key.is_some());
+        let mut domains: Vec<&Name> = with_keys.map(|((domain, _), _)| domain).collect();
+        domains.dedup();
         domains
     }
 
@@ -174,12 +204,7 @@ impl KeyDirectory {
 
     fn apply(&mut self, Change { row, link, came }: Change) {
         let (name, file) = link;
-        let slot = self
-            .slots
-            .entry(name.0.clone())
-            .or_default()
-            .entry(name.1.clone())
-            .or_default();
+        let slot = self.slots.entry(name.clone()).or_default();
         if came {
             slot.rows.insert(row);
         } else {
@@ -312,41 +337,30 @@ impl KeyDirectory {
             group.claimed.clone_from(&claimed);
         }
         if let Some(old) = before.filter(|old| Some(old) != claimed.as_ref()) {
-            if let Some(slot) = self.slots.get_mut(&old.0).and_then(|slots| slots.get_mut(&old.1)) {
+            if let Some(slot) = self.slots.get_mut(&old) {
                 slot.groups.remove(path);
             }
             slots.insert(old);
         }
         if let Some(new) = claimed {
-            let slot = self
-                .slots
-                .entry(new.0.clone())
-                .or_default()
-                .entry(new.1.clone())
-                .or_default();
-            slot.groups.insert(path.clone());
+            self.slots.entry(new.clone()).or_default().groups.insert(path.clone());
             slots.insert(new);
         }
     }
 
     /// Decides a slot anew; says whether its key is another one now.
     fn decide(&mut self, name: &SlotName, findings: &mut Vec<Finding>) -> bool {
-        let Some(slot) = self.slots.get(&name.0).and_then(|slots| slots.get(&name.1)) else {
+        let Some(slot) = self.slots.get(name) else {
             return false;
         };
         let (key, found) = slot::decide(&name.0, &name.1, self.sources(name, slot, findings));
         findings.extend(found);
         let changed = slot.key != key;
         let is_claimed = !slot.groups.is_empty() || !slot.rows.is_empty();
-        if let Some(slots) = self.slots.get_mut(&name.0) {
-            if !is_claimed {
-                slots.remove(&name.1);
-            } else if let Some(slot) = slots.get_mut(&name.1) {
-                slot.key = key;
-            }
-            if slots.is_empty() {
-                self.slots.remove(&name.0);
-            }
+        if !is_claimed {
+            self.slots.remove(name);
+        } else if let Some(slot) = self.slots.get_mut(name) {
+            slot.key = key;
         }
         changed
     }

@@ -47,6 +47,8 @@ impl Rcode {
 pub struct ExtendedError(pub u16);
 
 impl ExtendedError {
+    /// 14, Not Ready: the server is still starting (RFC 8914 §4.15).
+    pub const NOT_READY: Self = Self(14);
     /// 18, Prohibited: the client may not ask this (RFC 8914 §4.19).
     pub const PROHIBITED: Self = Self(18);
     /// 20, Not Authoritative: the name is in no zone of ours (RFC 8914 §4.21).

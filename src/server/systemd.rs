@@ -60,6 +60,12 @@ impl Notifier {
         self.send(&format!("READY=1\nSTATUS={}", one_line(status)));
     }
 
+    /// Getting ready goes on: `status` says how far it is, and the manager waits `extend` longer for it.
+    pub fn progress(&self, status: &str, extend: Duration) {
+        let usec = extend.as_micros();
+        self.send(&format!("EXTEND_TIMEOUT_USEC={usec}\nSTATUS={}", one_line(status)));
+    }
+
     /// A reload has begun; [`Self::ready`] ends it (Type=notify-reload).
     pub fn reloading(&self) {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_usec()));

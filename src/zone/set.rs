@@ -23,6 +23,8 @@ pub struct ZoneSet {
     len: usize,
     /// Bit `n` is set when some apex has `n` labels: which suffixes of a name are worth a look.
     depths: u128,
+    /// Zones are missing that are still being read.
+    loading: bool,
 }
 
 type Branch = Arc<[Leaf]>;
@@ -41,6 +43,32 @@ impl Default for ZoneSet {
 }
 
 impl ZoneSet {
+    /// The set of a server that has just started: empty, and not to be taken for all there is.
+    pub fn loading() -> Self {
+        Self {
+            loading: true,
+            ..Self::default()
+        }
+    }
+
+    /// Are zones still being read that are not in the set? Then a name outside of it may well be ours.
+    pub fn is_loading(&self) -> bool {
+        self.loading
+    }
+
+    /// The same set once everything has been read, its tree as wide as its number of zones asks for.
+    #[must_use]
+    pub fn loaded(&self) -> Self {
+        Self::from_slots(self.slots().cloned().collect())
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.branches
+            .iter()
+            .flat_map(|branch| branch.iter())
+            .flat_map(|leaf| leaf.iter())
+    }
+
     /// The set with these changes: a zone put in or replaced, or (`None`) taken out.
     #[must_use]
     pub fn with(&self, changes: &[(Name, Option<Arc<Zone>>)]) -> Self {
@@ -93,15 +121,14 @@ impl ZoneSet {
                 None => zones.remove(apex),
             };
         }
-        Self::from_slots(
-            zones
-                .into_values()
-                .map(|zone| Slot {
-                    hash: hash_of(zone.apex()),
-                    zone,
-                })
-                .collect(),
-        )
+        let slots = zones.into_values().map(|zone| Slot {
+            hash: hash_of(zone.apex()),
+            zone,
+        });
+        Self {
+            loading: self.loading,
+            ..Self::from_slots(slots.collect())
+        }
     }
 
     fn from_slots(mut slots: Vec<Slot>) -> Self {
@@ -113,6 +140,7 @@ impl ZoneSet {
             depths: slots
                 .iter()
                 .fold(0, |depths, slot| depths | 1 << slot.zone.apex().label_count()),
+            loading: false,
         };
         slots.sort_by_key(|slot| set.leaf_of(slot.hash));
         let mut slots = slots.into_iter().peekable();
@@ -180,11 +208,7 @@ impl ZoneSet {
 
     /// Every zone, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Zone>> {
-        self.branches
-            .iter()
-            .flat_map(|branch| branch.iter())
-            .flat_map(|leaf| leaf.iter())
-            .map(|slot| &slot.zone)
+        self.slots().map(|slot| &slot.zone)
     }
 
     /// How many zones.
