@@ -8,10 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a finding's code can begin with.
-const FAMILIES: [&str; 22] = [
+const FAMILIES: [&str; 23] = [
     "activation",
     "compose",
     "config",
+    "cookie",
     "directory",
     "dkim",
     "dmarc",

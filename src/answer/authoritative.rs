@@ -18,22 +18,29 @@ const MAX_CHAIN: usize = 16;
 type End = Option<Rcode>;
 
 /// Answers for `name`, which is at or below the apex of `zone`.
-pub(super) fn answer(zone: &Zone, qtype: RecordType, name: LookupName, response: &mut Response<'_>) -> Outcome {
+pub(super) fn answer<'z>(
+    zone: &'z Zone,
+    qtype: RecordType,
+    name: &mut LookupName,
+    response: &mut Response<'_>,
+) -> Outcome<'z> {
+    let thing = name.suffix_hash(name.label_count()) ^ u64::from(qtype.0).rotate_right(16);
     let mut walk = Walk {
         zone,
         qtype,
         response,
         name,
+        made_up: false,
         followed: 0,
         passed: [0; MAX_CHAIN],
     };
-    match walk.run() {
-        Ok(rcode) => Outcome::code(rcode),
-        Err(Full) => {
-            response.truncate();
-            Outcome::code(Rcode::NOERROR)
-        }
-    }
+    let walked = walk.run();
+    let thing = if walk.made_up { 0 } else { thing };
+    let rcode = walked.unwrap_or_else(|Full| {
+        response.truncate();
+        Rcode::NOERROR
+    });
+    Outcome::of_zone(zone, rcode, thing)
 }
 
 struct Walk<'w, 'o> {
@@ -41,7 +48,9 @@ struct Walk<'w, 'o> {
     qtype: RecordType,
     response: &'w mut Response<'o>,
     /// The name that the walk has come to.
-    name: LookupName,
+    name: &'w mut LookupName,
+    /// Did a wildcard or a DNAME answer, as it would for names without end?
+    made_up: bool,
     followed: usize,
     /// The hashes of the names it has passed, as many as were followed.
     passed: [u64; MAX_CHAIN],
@@ -64,13 +73,17 @@ impl<'w> Walk<'w, '_> {
         self.followed += 1;
         let loops = self.passed[..self.followed].contains(&hash);
         let leaves_zone = !is_at_or_below(next.as_wire(), self.zone.apex().as_wire());
-        self.name = next;
+        *self.name = next;
         (loops || leaves_zone || self.followed == MAX_CHAIN).then_some(Rcode::NOERROR)
     }
 
     fn step(&mut self) -> Result<End, Full> {
-        match self.zone.lookup(&self.name) {
-            Found::Name(node) | Found::Wildcard(node) => self.at_node(node),
+        match self.zone.lookup(self.name) {
+            Found::Name(node) => self.at_node(node),
+            Found::Wildcard(node) => {
+                self.made_up = true;
+                self.at_node(node)
+            }
             Found::Cut(cut) => self.at_cut(cut),
             Found::Dname(owner) => self.below_dname(owner),
             Found::Nothing => {
@@ -120,6 +133,7 @@ impl<'w> Walk<'w, '_> {
     /// RFC 6672 §3.2: the DNAME, and a CNAME from the name asked to the name it stands for.
     fn below_dname(&mut self, owner: Node<'w>) -> Result<End, Full> {
         self.response.set_flags(flags::AA);
+        self.made_up = true;
         let Some(dname) = owner.rrset(RecordType::DNAME) else {
             return Ok(Some(Rcode::SERVFAIL));
         };
@@ -147,7 +161,7 @@ impl<'w> Walk<'w, '_> {
         let [type0, type1] = RecordType::CNAME.0.to_be_bytes();
         let fixed = [type0, type1, class0, class1, ttl0, ttl1, ttl2, ttl3];
         self.response
-            .put_name_record(Section::Answer, owner_of(&self.name, self.followed), fixed, made)?;
+            .put_name_record(Section::Answer, owner_of(self.name, self.followed), fixed, made)?;
         Ok(if self.qtype == RecordType::CNAME {
             Some(Rcode::NOERROR)
         } else {
@@ -205,7 +219,7 @@ impl<'w> Walk<'w, '_> {
 
     fn put_answer(&mut self, rrset: Rrset<'_>) -> Result<(), Full> {
         self.response
-            .put_rrset(Section::Answer, owner_of(&self.name, self.followed), rrset)
+            .put_rrset(Section::Answer, owner_of(self.name, self.followed), rrset)
     }
 
     /// The SOA of a negative answer; its TTL is the time to cache that (RFC 2308 §3).

@@ -8,7 +8,8 @@
 //! 2. class: CH for the server's own identity ([`chaos`]), IN for zones, REFUSED for the rest;
 //! 3. types that are no data: transfers are refused here, the others are not implemented;
 //! 4. the zone with the longest apex, its parent for DS (RFC 4035 §3.1.4.1); REFUSED without one;
-//! 5. the zone's answer ([`authoritative`]).
+//! 5. the zone's answer ([`authoritative`]);
+//! 6. what the client asked for by EDNS options: its cookie first of all ([`cookie`]).
 //!
 //! Responses are minimal: no NS in the authority section of an answer and no additional records
 //! but the addresses a referral cannot do without. When a datagram is too small, TC is set and the
@@ -16,33 +17,34 @@
 
 mod authoritative;
 mod chaos;
+mod client;
+mod cookie;
 #[cfg(test)]
 mod tests;
 
 use crate::message::{
-    EXTENDED_ERROR_LEN, Edns, ExtendedError, Malformed, OPT_LEN, Query, Rcode, Response, write_error,
+    EXTENDED_ERROR_LEN, Edns, ExtendedError, Malformed, OPT_LEN, Query, Rcode, ReplyOptions, Response, ZoneVersion,
+    write_error,
 };
 use crate::record::RecordType;
 use crate::zone::{LookupName, Zone, ZoneSet};
 
-/// How a query came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// A datagram: the response is limited by EDNS and by policy, and truncated when it does not fit.
-    Udp,
-    /// A stream: 65 535 octets.
-    Tcp,
-}
+pub use client::{Answered, Client, Kind, Subject, Transport};
+pub use cookie::{Secrets, SecretsError, SharedSecrets, Standing};
 
 /// What the operator chose about answering; made once at start, shared by all workers.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The text of CH TXT `version.bind` and `version.server`; refused when absent.
     pub version: Option<String>,
-    /// The text of CH TXT `id.server` and `hostname.bind`; refused when absent.
+    /// The text of CH TXT `id.server` and `hostname.bind`, refused when absent, and of NSID.
     pub identity: Option<String>,
     /// The largest UDP response in octets, whatever the client offers (RFC 9715: 1232).
     pub max_udp_payload: u16,
+    /// How long a TCP connection may idle, in units of 100 ms, for clients that ask (RFC 7828).
+    pub keepalive: Option<u16>,
+    /// The secrets of server cookies; cookies are ignored when absent.
+    pub cookies: Option<SharedSecrets>,
 }
 
 impl Default for Settings {
@@ -51,6 +53,8 @@ impl Default for Settings {
             version: None,
             identity: None,
             max_udp_payload: 1232,
+            keepalive: None,
+            cookies: None,
         }
     }
 }
@@ -61,44 +65,74 @@ const CLASS_IN: u16 = 1;
 const CLASS_CH: u16 = 3;
 
 /// How a response ends, once its records are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Outcome {
+#[derive(Debug, Clone, Copy)]
+struct Outcome<'z> {
     rcode: Rcode,
     error: Option<ExtendedError>,
+    /// The zone that answered.
+    zone: Option<&'z Zone>,
+    /// Tells name and type, or nothing (0) when the zone made the answer up.
+    thing: u64,
 }
 
-impl Outcome {
+impl<'z> Outcome<'z> {
     fn code(rcode: Rcode) -> Self {
-        Self { rcode, error: None }
+        Self {
+            rcode,
+            error: None,
+            zone: None,
+            thing: 0,
+        }
     }
 
     fn refused(error: ExtendedError) -> Self {
         Self {
-            rcode: Rcode::REFUSED,
             error: Some(error),
+            ..Self::code(Rcode::REFUSED)
+        }
+    }
+
+    /// What a zone answers.
+    fn of_zone(zone: &'z Zone, rcode: Rcode, thing: u64) -> Self {
+        Self {
+            rcode,
+            error: None,
+            zone: Some(zone),
+            thing,
         }
     }
 }
 
 /// Answers one query into `out` (at least 65 535 octets for TCP, `max_udp_payload` for UDP).
-/// Returns the length of the response, or `None` when silence is the answer: what came in is no
-/// query at all or is itself a response. No I/O, no clock, no lock, no allocation.
+/// Returns what was written, or `None` when silence is the answer: what came in is no
+/// query at all or is itself a response. No I/O, no lock, no allocation.
 pub fn answer(
     zones: &ZoneSet,
     settings: &Settings,
-    transport: Transport,
+    client: &Client<'_>,
     bytes: &[u8],
     out: &mut [u8],
-) -> Option<usize> {
+) -> Option<Answered> {
     let query = match Query::parse(bytes) {
         Ok(query) => query,
         Err(Malformed::Silence) => return None,
-        Err(Malformed::Header(rcode)) => return write_error(out, bytes, 0, rcode),
-        Err(Malformed::Question(rcode, end)) => return write_error(out, bytes, end, rcode),
+        Err(Malformed::Header(rcode)) => return write_error(out, bytes, 0, rcode, None).map(Answered::unclassified),
+        Err(Malformed::Question(rcode, end, edns)) => {
+            let payload = edns.then_some(settings.max_udp_payload);
+            return write_error(out, bytes, end, rcode, payload).map(|len| Answered::new(len, end, end));
+        }
     };
-    let limit = response_limit(settings, transport, query.edns);
+    let limit = response_limit(settings, client.transport, query.edns);
     // Room for the error option is not kept: a response with one has no records.
-    let reserve = if query.edns.is_some() { OPT_LEN } else { 0 };
+    let mut reserve = 0;
+    let mut told = None;
+    if let Some(edns) = &query.edns {
+        reserve = OPT_LEN;
+        if !edns.rdata.is_empty() {
+            let asked = told.insert(Told::what_was_asked(settings, client, edns));
+            reserve += asked.options.reserve();
+        }
+    }
     if out.len() < query.question_end + OPT_LEN + EXTENDED_ERROR_LEN {
         return None;
     }
@@ -106,16 +140,81 @@ pub fn answer(
     let outcome = match query.edns {
         // RFC 6891 §6.1.3: the version we know is told, the question is not looked at.
         Some(edns) if edns.version > 0 => Outcome::code(Rcode::BADVERS),
+        // RFC 7873 §5.4: the cookie is all that was asked for.
+        _ if query.qname.is_empty() => Outcome::code(Rcode::NOERROR),
         _ => dispatch(zones, settings, &query, &mut response),
     };
-    Some(match query.edns {
-        Some(edns) => response.finish_with_edns(outcome.rcode, settings.max_udp_payload, edns.dnssec_ok, outcome.error),
-        None => response.finish(outcome.rcode),
-    })
+    let opt = response.written();
+    let standing = told.as_ref().map_or(Standing::Unknown, |told| told.standing);
+    let (rcode, payload) = (outcome.rcode, settings.max_udp_payload);
+    let len = match query.edns {
+        None => response.finish(rcode),
+        Some(edns) if told.is_none() && outcome.error.is_none() => {
+            response.finish_with_edns(rcode, payload, edns.dnssec_ok)
+        }
+        Some(edns) => {
+            let options = told.unwrap_or_default().completed(&outcome);
+            response.finish_with_options(rcode, payload, edns.dnssec_ok, &options)
+        }
+    };
+    let mut answered = Answered::new(len, query.question_end, opt);
+    answered.standing = standing;
+    answered.zone = outcome.zone.map_or(0, Zone::apex_hash);
+    answered.thing = outcome.thing;
+    Some(answered)
+}
+
+/// What is told by options.
+#[derive(Default)]
+struct Told<'s> {
+    standing: Standing,
+    options: ReplyOptions<'s>,
+}
+
+impl<'s> Told<'s> {
+    /// Before the answer is known: a placeholder keeps the room of the zone's version.
+    #[cold]
+    fn what_was_asked(settings: &'s Settings, client: &Client<'_>, edns: &Edns<'_>) -> Self {
+        let asked = edns.options();
+        let mut told = Self::default();
+        if let (Some(cookie), Some(secrets)) = (&asked.cookie, &settings.cookies)
+            && let Some(peer) = (client.peer)()
+        {
+            let (standing, data) = secrets.load().reply(cookie, peer.ip(), (client.now)());
+            told.standing = standing;
+            told.options.cookie = Some(data);
+        }
+        if asked.nsid {
+            told.options.nsid = settings.identity.as_deref().map(str::as_bytes);
+        }
+        if asked.zone_version {
+            told.options.zone_version = Some(ZoneVersion { labels: 0, serial: 0 });
+        }
+        // RFC 7828 §3.2.1: over UDP it is ignored.
+        if asked.keepalive && client.transport == Transport::Tcp {
+            told.options.keepalive = settings.keepalive;
+        }
+        told
+    }
+
+    /// Once the answer is known.
+    #[cold]
+    fn completed(mut self, outcome: &Outcome<'_>) -> ReplyOptions<'s> {
+        self.options.error = outcome.error;
+        // RFC 9660 §3.2: of a zone that answered only.
+        self.options.zone_version = self.options.zone_version.and_then(|_| {
+            let zone = outcome.zone?;
+            Some(ZoneVersion {
+                labels: u8::try_from(zone.apex().label_count()).ok()?,
+                serial: zone.serial(),
+            })
+        });
+        self.options
+    }
 }
 
 /// The largest response that this client takes (RFC 6891 §6.2.5) and that policy allows (RFC 9715).
-fn response_limit(settings: &Settings, transport: Transport, edns: Option<Edns>) -> usize {
+fn response_limit(settings: &Settings, transport: Transport, edns: Option<Edns<'_>>) -> usize {
     usize::from(match (transport, edns) {
         (Transport::Tcp, _) => u16::MAX,
         (Transport::Udp, None) => PLAIN_UDP_PAYLOAD,
@@ -123,7 +222,12 @@ fn response_limit(settings: &Settings, transport: Transport, edns: Option<Edns>)
     })
 }
 
-fn dispatch(zones: &ZoneSet, settings: &Settings, query: &Query<'_>, response: &mut Response<'_>) -> Outcome {
+fn dispatch<'z>(
+    zones: &'z ZoneSet,
+    settings: &Settings,
+    query: &Query<'_>,
+    response: &mut Response<'_>,
+) -> Outcome<'z> {
     match query.qclass {
         CLASS_IN => {}
         CLASS_CH => return chaos::answer(settings, query, response),
@@ -136,29 +240,30 @@ fn dispatch(zones: &ZoneSet, settings: &Settings, query: &Query<'_>, response: &
         RecordType::MAILA | RecordType::MAILB => return Outcome::code(Rcode::NOTIMP),
         _ => {}
     }
-    let Some(name) = LookupName::new(query.qname) else {
+    let mut name = LookupName::empty();
+    if !name.read(query.qname) {
         return Outcome::code(Rcode::FORMERR);
-    };
+    }
     match zone_for(zones, &name, query.qtype) {
-        Some(zone) => authoritative::answer(zone, query.qtype, name, response),
+        Some(zone) => authoritative::answer(zone, query.qtype, &mut name, response),
         None => not_ours(zones),
     }
 }
 
 /// What is no zone of ours is refused; as long as zones are being read it may become one, and the
 /// client is sent to another name server (RFC 8914 §4.15) instead of away.
-fn not_ours(zones: &ZoneSet) -> Outcome {
+fn not_ours(zones: &ZoneSet) -> Outcome<'static> {
     if zones.is_loading() {
         return Outcome {
-            rcode: Rcode::SERVFAIL,
             error: Some(ExtendedError::NOT_READY),
+            ..Outcome::code(Rcode::SERVFAIL)
         };
     }
     Outcome::refused(ExtendedError::NOT_AUTHORITATIVE)
 }
 
 /// Transfers are refused to everybody; of what is no zone, they cannot be had (RFC 5936 §2.2.1).
-fn refuse_transfer(zones: &ZoneSet, query: &Query<'_>) -> Outcome {
+fn refuse_transfer(zones: &ZoneSet, query: &Query<'_>) -> Outcome<'static> {
     let zone = LookupName::new(query.qname).and_then(|name| {
         let zone = zones.closest_enclosing(&name)?;
         (zone.apex().as_wire() == name.as_wire()).then_some(())
@@ -167,8 +272,8 @@ fn refuse_transfer(zones: &ZoneSet, query: &Query<'_>) -> Outcome {
         Some(()) => Outcome::refused(ExtendedError::PROHIBITED),
         None if zones.is_loading() => not_ours(zones),
         None => Outcome {
-            rcode: Rcode::NOTAUTH,
             error: Some(ExtendedError::NOT_AUTHORITATIVE),
+            ..Outcome::code(Rcode::NOTAUTH)
         },
     }
 }

@@ -99,8 +99,8 @@ fn respond(zones: &ZoneSet, transport: Transport, bytes: &[u8]) -> Option<Vec<u8
         ..Settings::default()
     };
     let mut out = vec![0xee; 65535];
-    let len = answer(zones, &settings, transport, bytes, &mut out)?;
-    out.truncate(len);
+    let answered = answer(zones, &settings, &Client::anonymous(transport), bytes, &mut out)?;
+    out.truncate(answered.len());
     Some(out)
 }
 
@@ -333,6 +333,221 @@ fn never_answers_an_answer() {
     bytes[2] |= 0x80;
     assert_eq!(respond(&example(), Transport::Udp, &bytes), None);
     assert_eq!(respond(&example(), Transport::Udp, &bytes[..11]), None);
+}
+
+const NSID: &[u8] = b"\0\x03\0\0";
+const KEEPALIVE: &[u8] = b"\0\x0b\0\0";
+const ZONEVERSION: &[u8] = b"\0\x13\0\0";
+const CLIENT_COOKIE: &[u8] = b"\0\x0a\0\x08\x24\x64\xc4\xab\xcf\x10\xc9\x57";
+/// What RFC 9018 §A.1 has for it.
+const FULL_COOKIE: &[u8] =
+    b"\0\x0a\0\x18\x24\x64\xc4\xab\xcf\x10\xc9\x57\x01\0\0\0\x5c\xf7\x9f\x11\x1f\x81\x30\xc3\xee\xe2\x94\x80";
+
+/// An OPT record with options, for a payload of 512 octets.
+fn edns(options: &[&[u8]]) -> Vec<u8> {
+    let options = options.concat();
+    let mut opt = b"\0\0\x29\x02\0\0\0\0\0".to_vec();
+    opt.extend((options.len() as u16).to_be_bytes());
+    opt.extend(options);
+    opt
+}
+
+/// The response to a client of RFC 9018 §A.1 from a server that tells all it can.
+fn respond_to_options(transport: Transport, bytes: &[u8]) -> (Answered, Vec<u8>) {
+    let secret = b"\xe5\xe9\x73\xe5\xa6\xb2\xa4\x3f\x48\xe7\xdc\x84\x9e\x37\xbf\xcf";
+    let settings = Settings {
+        identity: Some("ns1".into()),
+        keepalive: Some(100),
+        cookies: Some(Secrets::one(*secret).shared()),
+        ..Settings::default()
+    };
+    let client = Client {
+        transport,
+        peer: &|| Some(([198, 51, 100, 100], 4242).into()),
+        now: &|| 1_559_731_985,
+    };
+    let mut out = vec![0xee; 65535];
+    let answered = answer(&example(), &settings, &client, bytes, &mut out).unwrap();
+    out.truncate(answered.len());
+    (answered, out)
+}
+
+/// The options of a response: all octets behind its OPT's fixed part.
+fn options_of<'r>(answered: &Answered, response: &'r [u8]) -> &'r [u8] {
+    let opt = &response[usize::from(answered.opt)..];
+    assert_eq!(opt[..3], [0, 0, 41]);
+    assert_eq!(usize::from(u16::from_be_bytes([opt[9], opt[10]])), opt.len() - 11);
+    &opt[11..]
+}
+
+#[test]
+fn tells_by_options_what_was_asked_for_and_nothing_else() {
+    let asked = query(
+        "mail.example.org",
+        RecordType::A,
+        &edns(&[NSID, KEEPALIVE, ZONEVERSION, CLIENT_COOKIE]),
+    );
+    let version = b"\0\x13\0\x06\x02\0\0\0\0\x07".as_slice();
+    let nsid = b"\0\x03\0\x03ns1".as_slice();
+    let (answered, response) = respond_to_options(Transport::Udp, &asked);
+    assert_eq!(options_of(&answered, &response), [FULL_COOKIE, version, nsid].concat());
+    let (answered, response) = respond_to_options(Transport::Tcp, &asked);
+    let keepalive = b"\0\x0b\0\x02\0\x64".as_slice();
+    assert_eq!(
+        options_of(&answered, &response),
+        [FULL_COOKIE, version, keepalive, nsid].concat()
+    );
+    let unknown = query("mail.example.org", RecordType::A, &edns(&[b"\xff\x01\0\x02hi"]));
+    let (answered, response) = respond_to_options(Transport::Tcp, &unknown);
+    assert_eq!(options_of(&answered, &response), b"");
+    // Hidden unless configured.
+    let hidden = respond(
+        &example(),
+        Transport::Udp,
+        &query("mail.example.org", RecordType::A, &edns(&[NSID])),
+    );
+    assert!(hidden.unwrap().ends_with(b"\0\0\x29\x04\xd0\0\0\0\0\0\0"));
+}
+
+#[test]
+fn tells_the_version_of_the_zone_that_answers_only() {
+    let version = |name: &str, qtype| {
+        let (answered, response) = respond_to_options(Transport::Udp, &query(name, qtype, &edns(&[ZONEVERSION])));
+        options_of(&answered, &response).to_vec()
+    };
+    let ours = b"\0\x13\0\x06\x02\0\0\0\0\x07";
+    for (name, qtype) in [
+        ("example.org", RecordType::SOA),
+        ("nowhere.example.org", RecordType::A),
+        ("mail.example.org", RecordType::MX),
+        ("host.sub.example.org", RecordType::A),
+    ] {
+        assert_eq!(version(name, qtype), ours, "{name}");
+    }
+    assert_eq!(
+        version("example.net", RecordType::A),
+        b"\0\x0f\0\x02\0\x14",
+        "the error alone"
+    );
+}
+
+#[test]
+fn knows_a_client_by_its_cookie() {
+    let ask = |options: &[&[u8]]| {
+        respond_to_options(
+            Transport::Udp,
+            &query("mail.example.org", RecordType::A, &edns(options)),
+        )
+    };
+    assert_eq!(ask(&[]).0.standing, Standing::Unknown);
+    assert_eq!(ask(&[CLIENT_COOKIE]).0.standing, Standing::Asking);
+    assert_eq!(ask(&[FULL_COOKIE]).0.standing, Standing::Proven);
+    // A bad one gets a normal answer and a good one (RFC 7873 §5.2.3).
+    let mut bad = FULL_COOKIE.to_vec();
+    bad[27] ^= 1;
+    let (answered, response) = ask(&[&bad]);
+    assert_eq!(
+        (answered.standing, options_of(&answered, &response)),
+        (Standing::Asking, FULL_COOKIE)
+    );
+    assert_eq!(show(&response).lines().next(), Some("NoError aa rd"));
+    let wrong_length = query("mail.example.org", RecordType::A, &edns(&[b"\0\x0a\0\x09123456789"]));
+    assert_eq!(show(&respond_to_options(Transport::Udp, &wrong_length).1), "FormErr rd");
+}
+
+#[test]
+fn gives_a_cookie_without_a_question() {
+    let mut bytes = b"\xab\xcd\x01\0\0\0\0\0\0\0\0\x01".to_vec();
+    bytes.extend(edns(&[CLIENT_COOKIE]));
+    let (answered, response) = respond_to_options(Transport::Udp, &bytes);
+    assert_eq!(response[..12], *b"\xab\xcd\x81\0\0\0\0\0\0\0\0\x01");
+    assert_eq!(options_of(&answered, &response), FULL_COOKIE);
+}
+
+#[test]
+fn keeps_room_for_options_and_truncates_for_them() {
+    let ask = |transport, payload: u16, options: &[&[u8]]| {
+        let mut opt = edns(options);
+        opt[3..5].copy_from_slice(&payload.to_be_bytes());
+        respond_to_options(transport, &query("big.example.org", RecordType::TXT, &opt))
+    };
+    let all = &[NSID, ZONEVERSION, CLIENT_COOKIE];
+    let records = ask(Transport::Tcp, 512, &[]).1.len();
+    let whole = ask(Transport::Tcp, 512, all).1.len();
+    assert_eq!(whole, records + 28 + 10 + 7);
+    for payload in 512..whole as u16 + 9 {
+        let (answered, response) = ask(Transport::Udp, payload, all);
+        let truncated = usize::from(payload) < whole;
+        assert_eq!(
+            (response[2] & 2 != 0, response[7]),
+            (truncated, if truncated { 0 } else { 5 }),
+            "{payload}"
+        );
+        assert!(response.len() <= usize::from(payload));
+        assert_eq!(options_of(&answered, &response).len(), 28 + 10 + 7);
+        assert_eq!(
+            ask(Transport::Udp, payload, &[]).1[2] & 2 != 0,
+            usize::from(payload) < records,
+            "{payload}"
+        );
+    }
+}
+
+#[test]
+fn slips_as_truncated_or_with_a_cookie() {
+    let slip = |options: Option<&[&[u8]]>| {
+        let additional = options.map(edns).unwrap_or_default();
+        let (answered, mut response) =
+            respond_to_options(Transport::Udp, &query("mail.example.org", RecordType::TXT, &additional));
+        let len = answered.slip(&mut response);
+        response.truncate(len);
+        response
+    };
+    let question = query("mail.example.org", RecordType::TXT, &[]).len();
+    assert_eq!(show(&slip(None)), "NoError tc rd");
+    assert_eq!(slip(None).len(), question);
+    let plain = slip(Some(&[NSID, ZONEVERSION]));
+    assert_eq!(show(&plain), "NoError tc rd");
+    assert_eq!(plain.len(), question + 11, "OPT without options");
+    let (refused, mut response) = respond_to_options(Transport::Udp, &query("a.test", RecordType::A, &edns(&[NSID])));
+    let len = refused.slip(&mut response);
+    assert_eq!(show(&response[..len]), "Refused rd", "an error stays one");
+    let mut opt = edns(&[]);
+    opt[6] = 1;
+    let (badvers, mut response) = respond_to_options(Transport::Udp, &query("a.test", RecordType::A, &opt));
+    let whole = response.clone();
+    assert_eq!((badvers.slip(&mut response), response), (whole.len(), whole));
+    let cookie = slip(Some(&[NSID, CLIENT_COOKIE]));
+    assert_eq!(show(&cookie), "BADCOOKIE rd");
+    assert!(cookie.ends_with(FULL_COOKIE) && cookie.len() == question + 11 + 28);
+}
+
+#[test]
+fn counts_alike_what_an_attacker_can_vary_without_end() {
+    let of = |name: &str, qtype| {
+        let (answered, response) = respond_to_options(Transport::Udp, &query(name, qtype, &[]));
+        answered.subject(&response)
+    };
+    let mail = of("mail.example.org", RecordType::A);
+    assert_eq!(mail.kind, Kind::Positive);
+    assert_eq!(of("MAIL.example.org", RecordType::A), mail);
+    assert_ne!(of("mail.example.org", RecordType::AAAA), mail);
+    assert_ne!(of("ns1.example.org", RecordType::A), mail);
+    let nothing = of("a.example.org", RecordType::A);
+    assert_eq!(nothing.kind, Kind::Negative);
+    assert_eq!(of("b.example.org", RecordType::TXT), nothing);
+    assert_eq!(of("mail.example.org", RecordType::SRV), nothing);
+    let wildcard = of("a.wild.example.org", RecordType::TXT);
+    assert_eq!(wildcard.kind, Kind::Positive);
+    assert_eq!(of("b.wild.example.org", RecordType::MX), wildcard);
+    assert_eq!(of("a.far.example.org", RecordType::A), wildcard);
+    let referral = of("a.sub.example.org", RecordType::A);
+    assert_eq!(referral.kind, Kind::Referral);
+    assert_eq!(of("b.sub.example.org", RecordType::A), referral);
+    let error = of("a.test", RecordType::A);
+    assert_eq!(error.kind, Kind::Error);
+    assert_eq!(of("example.org", RecordType::AXFR), error);
+    assert_eq!(of("big.example.org", RecordType::TXT).kind, Kind::Positive, "truncated");
 }
 
 #[test]

@@ -32,7 +32,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use values::{ChaosText, Directory, Listen, Number, Span, Workers};
+use values::{ChaosText, Directory, FilePath, Listen, Number, Span, Workers};
 
 /// The server's configuration, defaults filled in. [`options::OPTIONS`] describes each field.
 #[derive(Debug, Clone)]
@@ -57,6 +57,10 @@ pub struct Config {
     pub max_udp_payload: u16,
     /// The limits of TCP.
     pub tcp: Tcp,
+    /// Server cookies.
+    pub cookies: Cookies,
+    /// The limit of UDP responses; `None` when there is none.
+    pub rate_limit: Option<RateLimit>,
     /// What is logged.
     pub log: Log,
     /// The `[mail]` defaults of every zone; see [`Config::policy_for`].
@@ -72,6 +76,30 @@ pub struct Tcp {
     pub per_client: u32,
     /// How long a connection may stay silent or take over one message.
     pub idle: Duration,
+}
+
+/// Server cookies (RFC 7873).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cookies {
+    /// Are they given and believed?
+    pub enabled: bool,
+    /// The file of the secrets; Signpost keeps one of its own when there is none.
+    pub secret_file: Option<PathBuf>,
+}
+
+/// The limit of UDP responses to one prefix of client addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Responses per second for one thing asked.
+    pub responses_per_second: u32,
+    /// Responses per second whatever is asked, if that is limited.
+    pub all_per_second: Option<u32>,
+    /// Every how many-th of the responses held back is sent without records; 0 for none.
+    pub slip: u32,
+    /// Leading bits of an IPv4 address.
+    pub ipv4_prefix: u8,
+    /// Leading bits of an IPv6 address.
+    pub ipv6_prefix: u8,
 }
 
 /// What is logged.
@@ -120,6 +148,8 @@ struct ServerFile {
     identity: Option<ChaosText>,
     max_udp_payload: Option<Number<{ options::UDP_PAYLOAD_MIN as u32 }, { options::UDP_PAYLOAD_MAX as u32 }>>,
     tcp: TcpTable,
+    cookies: CookiesTable,
+    rate_limit: RateLimitTable,
     log: LogTable,
     #[serde(rename = "mail")]
     _mail: Option<IgnoredAny>,
@@ -131,6 +161,36 @@ struct TcpTable {
     connections: Option<Number<1, { options::TCP_CONNECTIONS_MAX }>>,
     per_client: Option<Number<1, { options::TCP_CONNECTIONS_MAX }>>,
     idle: Option<Span>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct CookiesTable {
+    enabled: Option<bool>,
+    secret_file: Option<FilePath>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RateLimitTable {
+    responses_per_second: Option<Number<1, { options::RATE_MAX }>>,
+    all_per_second: Option<Number<1, { options::RATE_MAX }>>,
+    slip: Option<Number<0, { options::RATE_SLIP_MAX }>>,
+    ipv4_prefix: Option<Number<8, 32>>,
+    ipv6_prefix: Option<Number<16, 64>>,
+}
+
+impl RateLimitTable {
+    fn limit(self) -> Option<RateLimit> {
+        let bits = |given: Option<u32>, default| given.and_then(|bits| u8::try_from(bits).ok()).unwrap_or(default);
+        Some(RateLimit {
+            responses_per_second: self.responses_per_second?.0,
+            all_per_second: self.all_per_second.map(|n| n.0),
+            slip: self.slip.map_or(options::RATE_SLIP, |n| n.0),
+            ipv4_prefix: bits(self.ipv4_prefix.map(|n| n.0), options::RATE_IPV4_PREFIX),
+            ipv6_prefix: bits(self.ipv6_prefix.map(|n| n.0), options::RATE_IPV6_PREFIX),
+        })
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -184,6 +244,11 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
             .and_then(|Number(octets)| u16::try_from(octets).ok())
             .unwrap_or(options::UDP_PAYLOAD),
         tcp,
+        cookies: Cookies {
+            enabled: file.cookies.enabled.unwrap_or(true),
+            secret_file: file.cookies.secret_file.map(|file| base.join(file.0)),
+        },
+        rate_limit: file.rate_limit.limit(),
         log: Log {
             level: file.log.level.unwrap_or(LogLevel::Info),
         },
@@ -200,6 +265,8 @@ impl Config {
     /// The options that differ between two configurations and are obeyed only at the next start, in
     /// the order of [`options::OPTIONS`].
     pub fn restart_needed(old: &Self, new: &Self) -> Vec<&'static str> {
+        let rate = |config: &Self, part: fn(&RateLimit) -> u32| config.rate_limit.as_ref().map(part);
+        let rate_differs = |part: fn(&RateLimit) -> u32| rate(old, part) != rate(new, part);
         let differs = [
             ("listen", old.listen != new.listen),
             ("zones", old.zones != new.zones),
@@ -212,6 +279,22 @@ impl Config {
             ("tcp.connections", old.tcp.connections != new.tcp.connections),
             ("tcp.per_client", old.tcp.per_client != new.tcp.per_client),
             ("tcp.idle", old.tcp.idle != new.tcp.idle),
+            ("cookies.enabled", old.cookies.enabled != new.cookies.enabled),
+            (
+                "cookies.secret_file",
+                old.cookies.secret_file != new.cookies.secret_file,
+            ),
+            (
+                "rate_limit.responses_per_second",
+                rate_differs(|limit| limit.responses_per_second),
+            ),
+            (
+                "rate_limit.all_per_second",
+                rate_differs(|limit| limit.all_per_second.unwrap_or(0)),
+            ),
+            ("rate_limit.slip", rate_differs(|limit| limit.slip)),
+            ("rate_limit.ipv4_prefix", rate_differs(|limit| limit.ipv4_prefix.into())),
+            ("rate_limit.ipv6_prefix", rate_differs(|limit| limit.ipv6_prefix.into())),
             ("log.level", old.log != new.log),
         ];
         differs

@@ -58,6 +58,16 @@ pub const TCP_PER_CLIENT: u32 = 50;
 pub const TCP_IDLE_SECS: u64 = 10;
 /// The greatest `tcp.idle`, in seconds.
 pub const TCP_IDLE_MAX_SECS: u64 = 3600;
+/// The greatest rate of responses.
+pub const RATE_MAX: u32 = 1_000_000;
+/// The default of `rate_limit.slip`: that of BIND and NSD.
+pub const RATE_SLIP: u32 = 2;
+/// The greatest `rate_limit.slip`.
+pub const RATE_SLIP_MAX: u32 = 10;
+/// The default of `rate_limit.ipv4_prefix`.
+pub const RATE_IPV4_PREFIX: u8 = 24;
+/// The default of `rate_limit.ipv6_prefix`: what a site has, as BIND counts.
+pub const RATE_IPV6_PREFIX: u8 = 56;
 
 /// All options, in the order in which a person meets them.
 pub const OPTIONS: &[OptionRow] = &[
@@ -120,7 +130,8 @@ pub const OPTIONS: &[OptionRow] = &[
         default: "none: the question is refused",
         change: Change::Restart,
         example: r#"identity = "hostname""#,
-        text: "The answer to CH TXT id.server and hostname.bind (RFC 4892); \"hostname\" is the name of this machine.",
+        text: "The answer to CH TXT id.server and hostname.bind (RFC 4892) and to NSID (RFC 5001); \"hostname\" is \
+               the name of this machine.",
     },
     OptionRow {
         key: "max_udp_payload",
@@ -154,6 +165,71 @@ pub const OPTIONS: &[OptionRow] = &[
         change: Change::Restart,
         example: r#"idle = "10s""#,
         text: "How long a connection may stay silent, or take over one message, before it is closed (RFC 7766).",
+    },
+    OptionRow {
+        key: "cookies.enabled",
+        wants: "true or false",
+        default: "true",
+        change: Change::Restart,
+        example: "enabled = false",
+        text: "Whether clients that speak DNS cookies (RFC 7873) get them. A client that shows a good one is where it \
+               says it is, and its responses are not limited. Nobody is refused for a wrong one.",
+    },
+    OptionRow {
+        key: "cookies.secret_file",
+        wants: "the path of a file, as a string",
+        default: "none: a secret of this server's own, kept in the state directory",
+        change: Change::Restart,
+        example: r#"secret_file = "/etc/signpost/cookie-secrets""#,
+        text: "The secrets of the cookies (RFC 9018), to be shared by all servers behind one address: 32 hexadecimal \
+               digits a line, as \"openssl rand -hex 16\" writes them. The first makes cookies, further ones are \
+               still believed. To replace it, append the new one on all servers, move it to the top on all, and \
+               after an hour remove the old one. A changed file is obeyed at once; NSD and Unbound read the same \
+               file, BIND and Knot the same secrets.",
+    },
+    OptionRow {
+        key: "rate_limit.responses_per_second",
+        wants: "a number of responses from 1 to 1000000",
+        default: "none: rates are not limited",
+        change: Change::Restart,
+        example: "responses_per_second = 200",
+        text: "How many UDP responses a second go to one prefix of client addresses for the same name and type, for \
+               names that do not exist in the same zone, or with an error. More are not answered, so that forged \
+               queries cannot turn this server against somebody else. Clients with a good cookie and clients by TCP \
+               are never limited. 200 is what NSD has by default; a resolver for very many users may ask more.",
+    },
+    OptionRow {
+        key: "rate_limit.all_per_second",
+        wants: "a number of responses from 1 to 1000000",
+        default: "none",
+        change: Change::Restart,
+        example: "all_per_second = 2000",
+        text: "How many UDP responses a second go to one prefix in all, if responses_per_second is set.",
+    },
+    OptionRow {
+        key: "rate_limit.slip",
+        wants: "a number from 0 to 10",
+        default: "2",
+        change: Change::Restart,
+        example: "slip = 2",
+        text: "Of the responses that are held back, every so many-th is sent without records: it tells an honest \
+               client to come back over TCP, or with a cookie. 1 is all of them, 0 none.",
+    },
+    OptionRow {
+        key: "rate_limit.ipv4_prefix",
+        wants: "a number of bits from 8 to 32",
+        default: "24",
+        change: Change::Restart,
+        example: "ipv4_prefix = 24",
+        text: "How many leading bits of IPv4 addresses count as one client.",
+    },
+    OptionRow {
+        key: "rate_limit.ipv6_prefix",
+        wants: "a number of bits from 16 to 64",
+        default: "56",
+        change: Change::Restart,
+        example: "ipv6_prefix = 56",
+        text: "How many leading bits of IPv6 addresses count as one client.",
     },
     OptionRow {
         key: "log.level",

@@ -48,6 +48,15 @@ fn reads_every_option() {
         connections = 7
         per_client = 2
         idle = "1m"
+        [cookies]
+        enabled = false
+        secret_file = "secrets"
+        [rate_limit]
+        responses_per_second = 200
+        all_per_second = 2000
+        slip = 1
+        ipv4_prefix = 32
+        ipv6_prefix = 64
         [log]
         level = "debug"
         [mail]
@@ -68,6 +77,24 @@ fn reads_every_option() {
         idle: Duration::from_secs(60),
     };
     assert_eq!(config.tcp, tcp);
+    let cookies = Cookies {
+        enabled: false,
+        secret_file: Some("/etc/signpost/secrets".into()),
+    };
+    assert_eq!(config.cookies, cookies);
+    let limit = RateLimit {
+        responses_per_second: 200,
+        all_per_second: Some(2000),
+        slip: 1,
+        ipv4_prefix: 32,
+        ipv6_prefix: 64,
+    };
+    assert_eq!(config.rate_limit, Some(limit));
+    assert_eq!(
+        read("[rate_limit]\nslip = 1\n").unwrap().rate_limit,
+        None,
+        "no rate, no limit"
+    );
     assert_eq!(config.log.level, LogLevel::Debug);
     assert_eq!(
         read("identity = \"hostname\"").unwrap().identity,
@@ -116,6 +143,10 @@ fn an_error_names_the_place_shows_the_line_and_knows_the_cure() {
         "zones = \"\"\n",
         "[tcp]\nidle = \"10\"\n",
         "[log]\nlevel = \"inf\"\n",
+        "[cookies]\nsecret_file = \"\"\n",
+        "[cookies]\nenabled = \"yes\"\n",
+        "[rate_limit]\nresponses_per_second = 0\n",
+        "[rate_limit]\nipv4_prefix = 33\n",
         // No TOML.
         "listen = [\"192.0.2.1:53\"\nzones = \"z\"\n",
         "zones = zones\n",
@@ -192,7 +223,8 @@ fn every_row_of_the_tables_is_true() {
 fn every_default_in_the_table_is_in_force() {
     for row in OPTIONS {
         // One that is written in words is none in TOML.
-        if !row.default.starts_with(['"', '[']) && row.default.parse::<u32>().is_err() {
+        let plain = row.default == "true" || row.default.parse::<u32>().is_ok();
+        if !row.default.starts_with(['"', '[']) && !plain {
             continue;
         }
         let key = row.key.rsplit('.').next().unwrap();
@@ -210,7 +242,9 @@ fn every_default_in_the_table_is_in_force() {
 
 #[test]
 fn the_tables_lack_no_option() {
-    let tables = ["tcp", "log", "mail"].map(str::to_owned).into_iter();
+    let tables = ["tcp", "cookies", "rate_limit", "log", "mail"]
+        .map(str::to_owned)
+        .into_iter();
     let of_mail = MAIL_OPTIONS
         .iter()
         .filter_map(|row| row.key.rsplit_once('.'))
@@ -240,7 +274,9 @@ fn tells_which_changes_need_a_restart() {
     let new = read(
         "listen = [\"192.0.2.1:53\"]\nzones = \"other\"\nkeys = \"other\"\nstate = \"other\"\nworkers = 9\n\
          version = \"x\"\nidentity = \"x\"\nmax_udp_payload = 512\n\
-         [tcp]\nconnections = 1\nper_client = 1\nidle = \"1s\"\n[log]\nlevel = \"trace\"\n",
+         [tcp]\nconnections = 1\nper_client = 1\nidle = \"1s\"\n\
+         [cookies]\nenabled = false\nsecret_file = \"x\"\n\
+         [rate_limit]\nresponses_per_second = 1\nall_per_second = 1\nslip = 1\nipv4_prefix = 32\nipv6_prefix = 64\n[log]\nlevel = \"trace\"\n",
     )
     .unwrap();
     let expected: Vec<&str> = OPTIONS

@@ -190,6 +190,24 @@ impl<'de> Deserialize<'de> for Directory {
     }
 }
 
+/// The path of a file, not empty.
+#[derive(Debug, Clone)]
+pub(super) struct FilePath(pub(super) PathBuf);
+
+impl<'de> Deserialize<'de> for FilePath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text("the path of a file", |text| {
+            if text.is_empty() {
+                return Err("the path is empty; name a file, or leave the key out".to_owned());
+            }
+            if text.contains('\0') {
+                return Err("a path cannot hold a NUL character; remove it".to_owned());
+            }
+            Ok(Self(PathBuf::from(text)))
+        }))
+    }
+}
+
 /// A text for CH TXT: one character-string (RFC 1035 §3.3).
 #[derive(Debug, Clone)]
 pub(super) struct ChaosText(pub(super) String);

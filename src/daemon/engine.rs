@@ -1,5 +1,6 @@
 //! From what the watcher reports to what is served: note, settle, compose, publish.
 
+use super::cookies::{COOKIE_SECRETS, Cookies};
 use super::news::News;
 use super::sources::{INCLUDED, Made, Settled, Sources};
 use crate::cli::Paint;
@@ -32,6 +33,7 @@ pub(super) struct Engine {
     pub(super) zones: SharedZones,
     pub(super) watcher: Watcher,
     pub(super) news: News,
+    pub(super) cookies: Option<Cookies>,
 }
 
 impl Engine {
@@ -58,7 +60,16 @@ impl Engine {
 
     fn note(&mut self, batch: Batch) {
         self.news.add(batch.findings);
+        // What is there at the start has been read.
+        if self.news.has_started() && batch.changes.iter().any(|change| change.root == COOKIE_SECRETS) {
+            self.read_cookie_secrets();
+        }
         self.sources.note(&batch.changes);
+    }
+
+    fn read_cookie_secrets(&mut self) {
+        let finding = self.cookies.as_ref().and_then(Cookies::read_again);
+        self.news.add(finding);
     }
 
     /// Reads everything again, changed or not.

@@ -8,6 +8,7 @@
 
 mod base;
 mod check;
+mod cookies;
 mod engine;
 mod key_files;
 mod news;
@@ -24,9 +25,10 @@ use crate::config::{Config, ConfigError, Identity};
 use crate::control::{self, ControlError, Pending};
 use crate::publish::{Publisher, SharedZones, StoreError};
 use crate::server::systemd::Notifier;
-use crate::server::{BindError, Inherited, Listen, Running, Server};
+use crate::server::{BindError, Inherited, Listen, RateLimit, Running, Server};
 use crate::watch::{self, Root, WatchError, Watcher};
 use crate::zone::ZoneSet;
+use cookies::Cookies;
 use engine::{Engine, Progress};
 use news::News;
 use signals::Signal;
@@ -72,8 +74,10 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
     let bound = Server::adopt(&listen(&config), Inherited::take())?;
     let zones: SharedZones = Arc::new(arc_swap::ArcSwap::from_pointee(ZoneSet::loading()));
     let publisher = Publisher::open(&config.state, Arc::clone(&zones))?;
-    let settings = settings(&config);
     let (watcher, listed) = Watcher::new(roots(&config), &watch::Options::default())?;
+    // After the watch began, so that no change falls between.
+    let (cookies, cookie_findings) = Cookies::start(&config)?;
+    let settings = settings(&config, cookies.as_ref());
     let waker = watcher.waker();
     let signals = signals::listen(waker.clone()).map_err(StartError::System)?;
     let orders = control::listen(&config.state, move || waker.wake())?;
@@ -84,7 +88,9 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
         zones,
         watcher,
         news: News::default(),
+        cookies,
     };
+    engine.news.add(cookie_findings);
     engine.news.add(bound.findings().iter().cloned());
     let running = bound
         .run(Arc::clone(&engine.zones), settings)
@@ -195,11 +201,13 @@ impl Daemon {
 
 /// The files to watch.
 fn roots(config: &Config) -> Vec<Root> {
-    vec![
+    let mut roots = vec![
         Root::file(CONFIG, &config.path),
         Root::directory(ZONES, &config.zones),
         Root::directory(KEYS, &config.keys),
-    ]
+    ];
+    roots.extend(cookies::root(config));
+    roots
 }
 
 fn listen(config: &Config) -> Listen {
@@ -210,10 +218,17 @@ fn listen(config: &Config) -> Listen {
     listen.limits.connections = config.tcp.connections as usize;
     listen.limits.per_client = config.tcp.per_client as usize;
     listen.limits.idle = config.tcp.idle;
+    listen.rate_limit = config.rate_limit.map(|limit| RateLimit {
+        responses: limit.responses_per_second,
+        all: limit.all_per_second,
+        slip: limit.slip,
+        ipv4_prefix: limit.ipv4_prefix,
+        ipv6_prefix: limit.ipv6_prefix,
+    });
     listen
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config, cookies: Option<&Cookies>) -> Settings {
     let identity = match &config.identity {
         Some(Identity::Text(text)) => Some(text.clone()),
         Some(Identity::Hostname) => crate::config::find::host_name(),
@@ -223,5 +238,8 @@ fn settings(config: &Config) -> Settings {
         version: config.version.clone(),
         identity,
         max_udp_payload: config.max_udp_payload,
+        // RFC 7828 §3.1: in units of 100 ms.
+        keepalive: Some(u16::try_from(config.tcp.idle.as_millis() / 100).unwrap_or(u16::MAX)),
+        cookies: cookies.map(Cookies::secrets),
     }
 }

@@ -33,6 +33,11 @@ enum Kind {
 }
 
 impl News {
+    /// Has the start been reported?
+    pub(super) fn has_started(&self) -> bool {
+        self.started
+    }
+
     /// Findings that belong to no zone.
     pub(super) fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
         for finding in findings {

@@ -43,6 +43,13 @@ impl Daemon {
             "{} queries over UDP and {} over TCP",
             totals.udp_queries, totals.tcp_queries
         );
+        if totals.udp_limited > 0 {
+            let _ = writeln!(
+                text,
+                "{} responses over UDP were held back by the limit of rates, {} of them sent without records",
+                totals.udp_limited, totals.udp_slipped
+            );
+        }
         for (name, finding) in self.engine.news.in_force() {
             let _ = writeln!(
                 text,

@@ -4,9 +4,11 @@
 //! at all, what is malformed, and what deserves silence; [`Response`] writes a response with name
 //! compression into a buffer of the caller's and never beyond the size that the client takes.
 
+mod options;
 mod query;
 mod response;
 
+pub use options::{COOKIE_OPTION_LEN, Cookie, Options, ReplyOptions, ZoneVersion};
 pub use query::{Edns, Malformed, Query};
 pub use response::{EXTENDED_ERROR_LEN, Full, OPT_LEN, Owner, Response, Section, write_error};
 
@@ -36,6 +38,8 @@ impl Rcode {
     pub const NOTAUTH: Self = Self(9);
     /// BADVERS: the EDNS version is not implemented (RFC 6891 §6.1.3).
     pub const BADVERS: Self = Self(16);
+    /// BADCOOKIE: come back with the server cookie in this response (RFC 7873 §5.2.3).
+    pub const BADCOOKIE: Self = Self(23);
 }
 
 /// Extended DNS errors (RFC 8914).

@@ -5,11 +5,11 @@
 //! rest of the message up to its last octet, with EDNS picked out (RFC 6891 §6.1.1: at most one
 //! OPT, owned by the root).
 
-use super::{HEADER_LEN, Rcode, flags};
+use super::{HEADER_LEN, Options, Rcode, flags};
 use crate::name;
 use crate::record::RecordType;
 
-/// A well-formed query of opcode QUERY with one question.
+/// A well-formed query of opcode QUERY with one question, or with none when it is for a cookie.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'q> {
     /// The whole message.
@@ -18,25 +18,35 @@ pub struct Query<'q> {
     pub flags: u16,
     /// Where the question ends and the records begin.
     pub question_end: usize,
-    /// The name asked, uncompressed, in the client's case.
+    /// The name asked, uncompressed, in the client's case. Empty in a query without a question, which only
+    /// asks for a server cookie (RFC 7873 §5.4).
     pub qname: &'q [u8],
     /// The type asked.
     pub qtype: RecordType,
     /// The class asked.
     pub qclass: u16,
     /// EDNS, if the client speaks it.
-    pub edns: Option<Edns>,
+    pub edns: Option<Edns<'q>>,
 }
 
 /// What the client's OPT record says (RFC 6891 §6.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Edns {
+pub struct Edns<'q> {
     /// The largest response that the client takes over UDP, at least 512.
     pub payload: u16,
     /// The version; only 0 is known.
     pub version: u8,
     /// DNSSEC OK (RFC 3225).
     pub dnssec_ok: bool,
+    /// The options, well-formed; see [`Edns::options`]. Empty for other versions, whose form is not known.
+    pub rdata: &'q [u8],
+}
+
+impl<'q> Edns<'q> {
+    /// What is asked for by options.
+    pub fn options(&self) -> Options<'q> {
+        Options::parse(self.rdata).unwrap_or_default()
+    }
 }
 
 /// What is not answered as a query.
@@ -46,8 +56,9 @@ pub enum Malformed {
     Silence,
     /// Answer with the header alone and this code; nothing of the rest can be trusted.
     Header(Rcode),
-    /// The question was read but what follows it is malformed: answer with the question and this code.
-    Question(Rcode, usize),
+    /// The question, which ends there, was read but what follows it is malformed: answer with the question and this
+    /// code, and with an OPT if one was seen (RFC 6891 §6.1.1).
+    Question(Rcode, usize, bool),
 }
 
 impl<'q> Query<'q> {
@@ -67,7 +78,7 @@ impl<'q> Query<'q> {
         let formerr = Malformed::Header(Rcode::FORMERR);
         // RFC 9619: a query has one question; TC in a query makes no sense (RFC 1035 §4.1.1).
         if word(4) != 1 || header_flags & flags::TC != 0 {
-            return Err(formerr);
+            return Self::without_question(bytes, header_flags).ok_or(formerr);
         }
         let name_len = name::wire_len(&bytes[HEADER_LEN..]).ok_or(formerr)?;
         let name_end = HEADER_LEN + name_len;
@@ -83,42 +94,78 @@ impl<'q> Query<'q> {
             qclass: u16::from_be_bytes([c0, c1]),
             edns: None,
         };
-        let malformed = Malformed::Question(Rcode::FORMERR, query.question_end);
+        let malformed = |edns| Malformed::Question(Rcode::FORMERR, query.question_end, edns);
         // Nothing belongs into answer and authority of a query but IXFR's SOA (RFC 1995 §3).
         let authority = word(8);
         if word(6) != 0 || authority > u16::from(query.qtype == RecordType::IXFR) {
-            return Err(malformed);
+            return Err(malformed(false));
         }
         query.edns = query
             .parse_records(usize::from(authority), usize::from(word(10)))
-            .ok_or(malformed)?;
+            .map_err(malformed)?;
         Ok(query)
     }
 
-    /// Walks the records behind the question; `None` when they are malformed.
-    fn parse_records(&self, authority: usize, additional: usize) -> Option<Option<Edns>> {
+    /// RFC 7873 §5.4: no question at all, but a COOKIE option. Nothing else may come without a question.
+    #[cold]
+    fn without_question(bytes: &'q [u8], header_flags: u16) -> Option<Self> {
+        let &[c0, c1, c2, c3, c4, c5, a0, a1] = bytes.get(4..)?.first_chunk::<8>()?;
+        if [c0, c1, c2, c3, c4, c5] != [0; 6] || header_flags & flags::TC != 0 {
+            return None;
+        }
+        let mut query = Self {
+            bytes,
+            flags: header_flags,
+            question_end: HEADER_LEN,
+            qname: &[],
+            qtype: RecordType(0),
+            qclass: 0,
+            edns: None,
+        };
+        query.edns = query.parse_records(0, usize::from(u16::from_be_bytes([a0, a1]))).ok()?;
+        query.edns?.options().cookie?;
+        Some(query)
+    }
+
+    /// Walks the records behind the question; the error, that they are malformed, says whether an OPT was seen.
+    fn parse_records(&self, authority: usize, additional: usize) -> Result<Option<Edns<'q>>, bool> {
         let mut edns = None;
         let mut at = self.question_end;
         for number in 0..authority + additional {
-            let owner = at;
-            at = skip_name(self.bytes, at)?;
-            let fixed = self.bytes.get(at..)?.first_chunk::<10>()?;
-            let data = at + 10;
-            at = data + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
-            let rdata = self.bytes.get(data..at)?;
+            let (fixed, rdata, after) = self.record_at(at).ok_or(edns.is_some())?;
             if u16::from_be_bytes([fixed[0], fixed[1]]) == RecordType::OPT.0 {
-                let at_root = self.bytes[owner] == 0;
-                if number < authority || edns.is_some() || !at_root || !options_are_whole(rdata) {
-                    return None;
+                if number < authority || edns.is_some() || self.bytes[at] != 0 {
+                    // Which of two is meant nobody knows; BIND, NSD and Knot answer with none as well.
+                    return Err(false);
+                }
+                // RFC 6891 §6.1.3: of another version than ours, nothing but that is known.
+                let rdata = if fixed[5] == 0 { rdata } else { &[] };
+                if !rdata.is_empty() {
+                    Options::parse(rdata).ok_or(true)?;
                 }
                 edns = Some(Edns {
                     payload: u16::from_be_bytes([fixed[2], fixed[3]]).max(512),
                     version: fixed[5],
                     dnssec_ok: fixed[6] & 0x80 != 0,
+                    rdata,
                 });
             }
+            at = after;
         }
-        (at == self.bytes.len()).then_some(edns)
+        if at == self.bytes.len() {
+            Ok(edns)
+        } else {
+            Err(edns.is_some())
+        }
+    }
+
+    /// The record at an offset: type, class, TTL and RDLENGTH, then RDATA, then where the next record begins.
+    fn record_at(&self, at: usize) -> Option<(&'q [u8; 10], &'q [u8], usize)> {
+        let at = skip_name(self.bytes, at)?;
+        let fixed = self.bytes.get(at..)?.first_chunk::<10>()?;
+        let data = at + 10;
+        let after = data + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+        Some((fixed, self.bytes.get(data..after)?, after))
     }
 }
 
@@ -132,17 +179,6 @@ fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
             _ => return None,
         }
     }
-}
-
-/// Options are a code, a length and that much data each (RFC 6891 §6.1.2).
-fn options_are_whole(mut rdata: &[u8]) -> bool {
-    while let Some((&[_, _, l0, l1], rest)) = rdata.split_first_chunk::<4>() {
-        match rest.get(usize::from(u16::from_be_bytes([l0, l1]))..) {
-            Some(after) => rdata = after,
-            None => return false,
-        }
-    }
-    rdata.is_empty()
 }
 
 #[cfg(test)]
@@ -172,7 +208,8 @@ mod tests {
             Some(Edns {
                 payload: 1232,
                 version: 0,
-                dnssec_ok: true
+                dnssec_ok: true,
+                rdata: b"",
             })
         );
         assert_eq!(Query::parse(&message(0, [1, 0, 0, 0], &[])).unwrap().edns, None);
@@ -207,24 +244,55 @@ mod tests {
     }
 
     #[test]
+    fn takes_no_question_for_a_cookie_only() {
+        let header = b"\x12\x34\x01\0\0\0\0\0\0\0\0\x01";
+        let cookie = b"\0\0\x29\x04\xd0\0\0\0\0\0\x0c\0\x0a\0\x08abcdefgh";
+        let bytes = [&header[..], cookie].concat();
+        let query = Query::parse(&bytes).unwrap();
+        assert_eq!((query.qname, query.question_end), (&b""[..], HEADER_LEN));
+        assert_eq!(query.edns.unwrap().options().cookie.unwrap().client, *b"abcdefgh");
+        for bytes in [&header[..], &[&header[..], OPT].concat(), &bytes[..bytes.len() - 1]] {
+            assert_eq!(Query::parse(bytes).unwrap_err(), Malformed::Header(Rcode::FORMERR));
+        }
+        for (at, octet) in [(2, 0x03), (7, 1), (9, 1), (11, 2)] {
+            let mut bytes = bytes.clone();
+            bytes[at] = octet;
+            assert_eq!(
+                Query::parse(&bytes).unwrap_err(),
+                Malformed::Header(Rcode::FORMERR),
+                "{at}"
+            );
+        }
+    }
+
+    #[test]
+    fn does_not_look_into_options_of_another_version() {
+        let tail = b"\0\0\x29\x04\xd0\0\x01\0\0\0\x05\x00\x0a\x00\x08\x01";
+        let bytes = message(0, [1, 0, 0, 1], tail);
+        assert_eq!(Query::parse(&bytes).unwrap().edns.unwrap().version, 1);
+    }
+
+    #[test]
     fn refuses_malformed_tails() {
         let twice = [OPT, OPT].concat();
         let owned = [b"\x01x".as_slice(), OPT].concat();
         let cut_option = b"\x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x05\x00\x0a\x00\x08\x01";
-        for (counts, tail) in [
-            ([1, 0, 0, 1], &[][..]),
-            ([1, 0, 0, 0], b"x"),
-            ([1, 0, 0, 1], &OPT[..10]),
-            ([1, 0, 0, 2], &twice),
-            ([1, 0, 0, 1], &owned),
-            ([1, 0, 0, 1], cut_option),
-            ([1, 1, 0, 0], OPT),
-            ([1, 0, 1, 0], OPT),
+        let more = [OPT, b"x"].concat();
+        for (counts, tail, edns) in [
+            ([1, 0, 0, 1], &[][..], false),
+            ([1, 0, 0, 0], b"x", false),
+            ([1, 0, 0, 1], &OPT[..10], false),
+            ([1, 0, 0, 2], &twice, false),
+            ([1, 0, 0, 1], &owned, false),
+            ([1, 0, 0, 1], &more, true),
+            ([1, 0, 0, 1], cut_option, true),
+            ([1, 1, 0, 0], OPT, false),
+            ([1, 0, 1, 0], OPT, false),
         ] {
             let bytes = message(0, counts, tail);
             assert_eq!(
                 Query::parse(&bytes).unwrap_err(),
-                Malformed::Question(Rcode::FORMERR, 24),
+                Malformed::Question(Rcode::FORMERR, 24, edns),
                 "{counts:?} {tail:?}"
             );
         }

@@ -4,7 +4,7 @@
 //! RFC 3597 §4 allow to be compressed point back to where they stand already. Records are written
 //! in whole RRsets (RFC 2181 §9): [`Response::put_rrset`] writes all of one or nothing.
 
-use super::{ExtendedError, HEADER_LEN, Query, Rcode, flags};
+use super::{HEADER_LEN, Query, Rcode, ReplyOptions, flags};
 use crate::name;
 use crate::record::{RecordType, Rrset};
 
@@ -43,6 +43,8 @@ pub struct Response<'o> {
     len: usize,
     /// Where records must end so that EDNS still fits.
     limit: usize,
+    /// Where the message must end.
+    end: usize,
     flags: u16,
     counts: [u16; 3],
     question_end: usize,
@@ -62,12 +64,14 @@ impl<'o> Response<'o> {
     /// Begins the response to `query`: at most `limit` octets, `reserve` of them kept for EDNS.
     /// RD is copied from the query; AA and TC are set later.
     pub fn new(out: &'o mut [u8], query: &Query<'_>, limit: usize, reserve: usize) -> Self {
-        let limit = limit.min(out.len()).max(query.question_end + reserve) - reserve;
+        let end = limit.min(out.len());
+        let limit = end.saturating_sub(reserve).max(query.question_end);
         out[..query.question_end].copy_from_slice(&query.bytes[..query.question_end]);
         let mut response = Self {
             out,
             len: query.question_end,
             limit,
+            end,
             flags: flags::QR | (query.flags & (flags::OPCODE | flags::RD | flags::CD)),
             counts: [0; 3],
             question_end: query.question_end,
@@ -81,6 +85,16 @@ impl<'o> Response<'o> {
     /// The header's flags, to be added to.
     pub fn set_flags(&mut self, more: u16) {
         self.flags |= more;
+    }
+
+    /// The header's flags so far.
+    pub fn flags(&self) -> u16 {
+        self.flags
+    }
+
+    /// Octets written so far; OPT will stand there.
+    pub fn written(&self) -> usize {
+        self.len
     }
 
     /// How many records the section has so far.
@@ -297,48 +311,51 @@ impl<'o> Response<'o> {
         self.len
     }
 
-    /// Finishes with an OPT record (RFC 6891 §6.1.3) that offers `payload`, echoes DO (RFC 3225 §3)
-    /// and tells `error`, if any; returns the length.
-    pub fn finish_with_edns(
+    /// Finishes with a bare OPT record (RFC 6891 §6.1.3) that offers `payload` and echoes DO (RFC 3225 §3);
+    /// returns the length.
+    pub fn finish_with_edns(mut self, rcode: Rcode, payload: u16, dnssec_ok: bool) -> usize {
+        let opts = self.put_opt(rcode, payload, dnssec_ok);
+        self.write_header(rcode, opts);
+        self.len
+    }
+
+    /// The same with those of `options` that fit.
+    #[cold]
+    pub fn finish_with_options(
         mut self,
         rcode: Rcode,
         payload: u16,
         dnssec_ok: bool,
-        error: Option<ExtendedError>,
+        options: &ReplyOptions<'_>,
     ) -> usize {
-        let mut opt = [0u8; OPT_LEN + EXTENDED_ERROR_LEN];
-        opt[2] = RecordType::OPT.0 as u8;
-        opt[3..5].copy_from_slice(&payload.to_be_bytes());
-        opt[5] = (rcode.0 >> 4) as u8;
-        opt[7] = if dnssec_ok { 0x80 } else { 0 };
-        let mut opt_len = OPT_LEN;
-        if let Some(ExtendedError(code)) = error {
-            opt[10] = EXTENDED_ERROR_LEN as u8;
-            opt[12] = 15; // the option's code, RFC 8914 §2
-            opt[14] = 2;
-            opt[15..17].copy_from_slice(&code.to_be_bytes());
-            opt_len += EXTENDED_ERROR_LEN;
+        let opts = self.put_opt(rcode, payload, dnssec_ok);
+        if opts > 0
+            && let Some(room) = self.out.get_mut(self.len..self.end)
+        {
+            let len = options.write(room);
+            self.out[self.len - 2..self.len].copy_from_slice(&(len as u16).to_be_bytes());
+            self.len += len;
         }
-        // The reserve was kept free for this; a buffer too small even so sends the bare response.
-        let fits = match self.out.get_mut(self.len..self.len + opt_len) {
-            Some(place) => {
-                place.copy_from_slice(&opt[..opt_len]);
-                true
-            }
-            None => false,
-        };
-        if fits {
-            self.len += opt_len;
-        }
-        self.write_header(rcode, u16::from(fits));
+        self.write_header(rcode, opts);
         self.len
+    }
+
+    /// Writes an OPT record; returns how many there are now.
+    fn put_opt(&mut self, rcode: Rcode, payload: u16, dnssec_ok: bool) -> u16 {
+        // The reserve was kept free for this; a buffer too small even so sends the bare response.
+        let Some(place) = self.out.get_mut(self.len..self.len + OPT_LEN) else {
+            return 0;
+        };
+        place.copy_from_slice(&opt(rcode, payload, dnssec_ok));
+        self.len += OPT_LEN;
+        1
     }
 
     fn write_header(&mut self, rcode: Rcode, opt_count: u16) {
         let [answer, authority, additional] = self.counts;
         let words = [
             self.flags | (rcode.0 & 15),
-            1,
+            u16::from(self.question_end > HEADER_LEN),
             answer,
             authority,
             additional + opt_count,
@@ -378,8 +395,14 @@ fn compressible_names(rtype: RecordType) -> Option<(usize, usize)> {
 }
 
 /// Writes the answer to a message whose question could not be used: the header alone, or with
-/// the first `question_end` octets.
-pub fn write_error(out: &mut [u8], query: &[u8], question_end: usize, rcode: Rcode) -> Option<usize> {
+/// the first `question_end` octets, and with an OPT record that offers `payload` if there is one.
+pub fn write_error(
+    out: &mut [u8],
+    query: &[u8],
+    question_end: usize,
+    rcode: Rcode,
+    payload: Option<u16>,
+) -> Option<usize> {
     let header = query.get(..HEADER_LEN)?;
     let end = question_end.max(HEADER_LEN);
     out.get_mut(..end)?.copy_from_slice(query.get(..end)?);
@@ -389,10 +412,23 @@ pub fn write_error(out: &mut [u8], query: &[u8], question_end: usize, rcode: Rco
         u16::from(question_end > 0),
         0,
         0,
-        0,
+        u16::from(payload.is_some()),
     ];
     for (place, word) in out[2..HEADER_LEN].chunks_exact_mut(2).zip(words) {
         place.copy_from_slice(&word.to_be_bytes());
     }
-    Some(end)
+    let Some(payload) = payload else { return Some(end) };
+    out.get_mut(end..end + OPT_LEN)?
+        .copy_from_slice(&opt(rcode, payload, false));
+    Some(end + OPT_LEN)
+}
+
+/// An OPT record without options (RFC 6891 §6.1.2).
+fn opt(rcode: Rcode, payload: u16, dnssec_ok: bool) -> [u8; OPT_LEN] {
+    let mut opt = [0; OPT_LEN];
+    opt[2] = RecordType::OPT.0 as u8;
+    opt[3..5].copy_from_slice(&payload.to_be_bytes());
+    opt[5] = (rcode.0 >> 4) as u8;
+    opt[7] = if dnssec_ok { 0x80 } else { 0 };
+    opt
 }

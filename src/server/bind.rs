@@ -10,7 +10,7 @@
 
 use super::batch::system::{raise_open_files, set_option};
 use super::udp::UdpPort;
-use super::{BindError, Inherited, Limits, Listen};
+use super::{BindError, Inherited, Limits, Listen, RateLimit};
 use crate::finding::Finding;
 use libc::{IP_MTU_DISCOVER, IP_PKTINFO, IP_PMTUDISC_OMIT, IPPROTO_IP, IPPROTO_IPV6};
 use libc::{IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT, IPV6_RECVPKTINFO};
@@ -30,6 +30,7 @@ pub struct Server {
     /// TCP threads.
     pub(super) workers: usize,
     pub(super) limits: Limits,
+    pub(super) rate_limit: Option<RateLimit>,
     findings: Vec<Finding>,
 }
 
@@ -93,6 +94,7 @@ impl Server {
             tcp: Vec::new(),
             workers: listen.workers.max(1),
             limits: listen.limits,
+            rate_limit: listen.rate_limit,
             findings: Vec::new(),
         };
         server.fit_open_files();

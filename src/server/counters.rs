@@ -13,6 +13,9 @@ pub(super) struct UdpCounters {
     pub(super) answers: Counter,
     pub(super) truncated: Counter,
     pub(super) dropped: Counter,
+    /// Responses held back by the limit of rates, and of those the ones sent without records.
+    pub(super) limited: Counter,
+    pub(super) slipped: Counter,
     /// Batches done: with `waiting` the sign of life that [`super::Liveness`] looks at.
     pub(super) rounds: Counter,
     /// Is the worker in the system call that waits for datagrams?
@@ -49,6 +52,10 @@ pub struct Totals {
     pub udp_truncated: u64,
     /// Datagrams unfit to be answered (too long, from port 0) and answers that the kernel did not take.
     pub udp_dropped: u64,
+    /// Answers that the limit of rates held back.
+    pub udp_limited: u64,
+    /// Of those, the ones sent without records: with TC, or with a cookie.
+    pub udp_slipped: u64,
     /// Messages received by TCP.
     pub tcp_queries: u64,
     /// Messages sent by TCP.
@@ -95,6 +102,8 @@ impl Counters {
             udp_answers: sum(|worker| &worker.answers),
             udp_truncated: sum(|worker| &worker.truncated),
             udp_dropped: sum(|worker| &worker.dropped),
+            udp_limited: sum(|worker| &worker.limited),
+            udp_slipped: sum(|worker| &worker.slipped),
             tcp_queries: self.tcp.queries.load(Relaxed),
             tcp_answers: self.tcp.answers.load(Relaxed),
             tcp_accepted: self.tcp.accepted.load(Relaxed),

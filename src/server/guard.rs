@@ -6,7 +6,7 @@
 
 use super::Handler;
 use super::throttle::Throttle;
-use crate::answer::Transport;
+use crate::answer::{Answered, Client};
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -37,23 +37,22 @@ pub(super) fn install() {
     });
 }
 
-/// Lets `handler` answer `query`. A panic becomes a SERVFAIL; `peer` is asked for the log only then.
+/// Lets `handler` answer `query`. A panic becomes a SERVFAIL.
 pub(super) fn answer<H: Handler>(
     handler: &H,
     view: &H::View,
-    transport: Transport,
+    client: &Client<'_>,
     query: &[u8],
     out: &mut [u8],
-    peer: impl FnOnce() -> Option<SocketAddr>,
-) -> Option<usize> {
+) -> Option<Answered> {
     ANSWERING.set(true);
-    let answered = catch_unwind(AssertUnwindSafe(|| handler.answer(view, transport, query, out)));
+    let answered = catch_unwind(AssertUnwindSafe(|| handler.answer(view, client, query, out)));
     ANSWERING.set(false);
     match answered {
-        Ok(length) => length.filter(|&length| length <= out.len()),
+        Ok(answered) => answered.filter(|answered| answered.len() <= out.len()),
         Err(_) => {
-            report(query, peer());
-            servfail(query, out)
+            report(query, (client.peer)());
+            servfail(query, out).map(Answered::unclassified)
         }
     }
 }

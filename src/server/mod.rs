@@ -10,6 +10,7 @@
 //!   by a path MTU the network claims (RFC 9715).
 //! - **TCP** (RFC 7766): one small runtime of its own, in-order answers, everything that arrived in one read leaves in
 //!   one write, and [`Limits`] on connections, clients, idleness and slowness (`tcp`).
+//! - **Rates** of responses to those who may not be where they say they are, by UDP ([`RateLimit`], `limit`).
 //! - **systemd**: sockets handed over ([`Inherited`]), readiness, reload and watchdog messages ([`systemd`]).
 //!
 //! What is answered is a [`Handler`]'s matter: the server's own is [`Answering`], tests plug in others. A handler that
@@ -20,18 +21,20 @@
 
 mod batch;
 mod bind;
+mod clock;
 mod counters;
 mod error;
 mod guard;
 mod holder;
 mod inherit;
+mod limit;
 mod running;
 pub mod systemd;
 mod tcp;
 mod throttle;
 mod udp;
 
-use crate::answer::{Settings, Transport};
+use crate::answer::{Answered, Client, Settings};
 use crate::zone::ZoneSet;
 use arc_swap::Guard;
 use std::net::SocketAddr;
@@ -43,6 +46,7 @@ pub use counters::Totals;
 pub use error::BindError;
 pub use holder::Holder;
 pub use inherit::Inherited;
+pub use limit::RateLimit;
 pub use running::{Liveness, Running};
 
 pub use crate::publish::SharedZones;
@@ -58,9 +62,9 @@ pub trait Handler: Send + Sync + 'static {
     /// Room for a UDP answer in octets.
     fn max_udp_payload(&self) -> u16;
 
-    /// Answers `query` into `out`, which has [`Self::max_udp_payload`] octets for UDP and 65 535 for TCP. Returns the
-    /// length of the answer, `None` for silence.
-    fn answer(&self, view: &Self::View, transport: Transport, query: &[u8], out: &mut [u8]) -> Option<usize>;
+    /// Answers `query` into `out`, which has [`Self::max_udp_payload`] octets for UDP and 65 535 for TCP. Returns
+    /// what was written, `None` for silence.
+    fn answer(&self, view: &Self::View, client: &Client<'_>, query: &[u8], out: &mut [u8]) -> Option<Answered>;
 }
 
 /// The handler that serves: the zones of the moment by [`crate::answer::answer`].
@@ -84,8 +88,8 @@ impl Handler for Answering {
         self.settings.max_udp_payload.max(512)
     }
 
-    fn answer(&self, view: &Self::View, transport: Transport, query: &[u8], out: &mut [u8]) -> Option<usize> {
-        crate::answer::answer(view, &self.settings, transport, query, out)
+    fn answer(&self, view: &Self::View, client: &Client<'_>, query: &[u8], out: &mut [u8]) -> Option<Answered> {
+        crate::answer::answer(view, &self.settings, client, query, out)
     }
 }
 
@@ -99,6 +103,8 @@ pub struct Listen {
     pub workers: usize,
     /// Limits on TCP clients.
     pub limits: Limits,
+    /// The limit of responses by UDP; none by default.
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Listen {
@@ -108,6 +114,7 @@ impl Listen {
             addresses: addresses.into(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             limits: Limits::default(),
+            rate_limit: None,
         }
     }
 }

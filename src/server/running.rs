@@ -2,6 +2,7 @@
 
 use super::bind::wake;
 use super::counters::{Counters, Totals};
+use super::limit::Limiter;
 use super::tcp::TcpSide;
 use super::udp::{UdpPort, work};
 use super::{Answering, Handler, Server, SharedZones, guard};
@@ -56,13 +57,16 @@ impl Server {
             tcp,
             counters,
         };
+        // The kernel spreads the clients of an address among its workers.
+        let sharers = running.ports.len().div_ceil(running.addresses.len().max(1));
         for (i, port) in running.ports.iter().enumerate() {
             let (port, handler) = (port.clone(), handler.clone());
+            let limiter = self.rate_limit.map(|limit| Limiter::new(limit, sharers));
             let (counters, stop) = (running.counters.clone(), running.stop.clone());
             // A failure drops `running`, which stops what has started.
             let worker = std::thread::Builder::new().name(format!("udp-{i}")).spawn(move || {
                 if let Some(own) = counters.udp.get(i) {
-                    work(&port, &*handler, own, &stop);
+                    work(&port, &*handler, limiter, own, &stop);
                 }
             })?;
             running.workers.push(worker);

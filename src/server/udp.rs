@@ -5,10 +5,12 @@
 //! again.
 
 use super::batch::Batch;
+use super::clock::Clock;
 use super::counters::UdpCounters;
+use super::limit::{Limiter, Verdict};
 use super::throttle::Throttle;
 use super::{Handler, guard};
-use crate::answer::Transport;
+use crate::answer::{Answered, Client, Transport};
 use std::io;
 use std::net::UdpSocket;
 use std::sync::Arc;
@@ -26,28 +28,54 @@ pub(super) struct UdpPort {
 }
 
 /// Serves until `stop` is set. The socket's read timeout or its shutdown wakes a waiting worker for that.
-pub(super) fn work<H: Handler>(port: &UdpPort, handler: &H, counters: &UdpCounters, stop: &AtomicBool) {
+pub(super) fn work<H: Handler>(
+    port: &UdpPort,
+    handler: &H,
+    mut limiter: Option<Limiter>,
+    counters: &UdpCounters,
+    stop: &AtomicBool,
+) {
     let mut batch = Batch::new(handler.max_udp_payload(), port.wildcard);
     while !stop.load(Relaxed) {
         counters.waiting.store(true, Relaxed);
         let received = batch.receive(&port.socket);
         counters.waiting.store(false, Relaxed);
         counters.rounds.add(1);
+        if let Some(limiter) = &mut limiter {
+            limiter.tick(Instant::now());
+        }
         match received {
             Ok(count) => {
                 counters.queries.add(count);
-                round(&mut batch, port, handler, counters);
+                round(&mut batch, port, handler, limiter.as_mut(), counters);
             }
             Err(error) => ride_out(&error),
         }
     }
 }
 
-fn round<H: Handler>(batch: &mut Batch, port: &UdpPort, handler: &H, counters: &UdpCounters) {
+fn round<H: Handler>(
+    batch: &mut Batch,
+    port: &UdpPort,
+    handler: &H,
+    mut limiter: Option<&mut Limiter>,
+    counters: &UdpCounters,
+) {
     let view = handler.view();
+    let clock = Clock::default();
+    let now = || clock.seconds();
     let mut truncated = 0;
     let unfit = batch.answer_each(|query, out| {
-        let length = guard::answer(handler, &view, Transport::Udp, query.octets, out, || query.peer())?;
+        let client = Client {
+            transport: Transport::Udp,
+            peer: &|| query.peer(),
+            now: &now,
+        };
+        let answered = guard::answer(handler, &view, &client, query.octets, out)?;
+        let length = match &mut limiter {
+            None => answered.len(),
+            Some(limiter) => limited(limiter, &answered, &client, out, counters)?,
+        };
         truncated += usize::from(is_truncated(out));
         Some(length)
     });
@@ -56,6 +84,26 @@ fn round<H: Handler>(batch: &mut Batch, port: &UdpPort, handler: &H, counters: &
     counters.answers.add(sent.answers);
     counters.truncated.add(truncated);
     counters.dropped.add(unfit + sent.refused);
+}
+
+/// What the limit of rates leaves of a response: its length, or `None` for silence.
+fn limited(
+    limiter: &mut Limiter,
+    answered: &Answered,
+    client: &Client<'_>,
+    out: &mut [u8],
+    counters: &UdpCounters,
+) -> Option<usize> {
+    let verdict = limiter.judge(answered.standing, answered.subject(out), (client.peer)()?.ip());
+    if verdict == Verdict::Send {
+        return Some(answered.len());
+    }
+    counters.limited.add(1);
+    if verdict == Verdict::Drop {
+        return None;
+    }
+    counters.slipped.add(1);
+    Some(answered.slip(out))
 }
 
 /// Is TC set (RFC 1035 §4.1.1)?

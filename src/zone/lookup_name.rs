@@ -25,19 +25,31 @@ pub struct LookupName {
 impl LookupName {
     /// Makes `wire`, an uncompressed name in any case, ready. `None` when it is no such name.
     pub fn new(wire: &[u8]) -> Option<Self> {
-        let len = wire_len(wire)?;
-        let mut name = Self {
+        let mut name = Self::empty();
+        name.read(wire).then_some(name)
+    }
+
+    /// Room for a name, to be read into.
+    pub fn empty() -> Self {
+        Self {
             lower: [0; PADDED],
-            len,
+            len: 0,
             count: 0,
             starts: [0; MAX_LABELS + 1],
             hashes: [0; MAX_LABELS + 1],
-        };
-        name.lower[..len].copy_from_slice(&wire[..len]);
-        name.lower[..len].make_ascii_lowercase();
-        name.find_labels();
-        name.hash_suffixes();
-        Some(name)
+        }
+    }
+
+    /// Makes `wire` ready in this, which must be empty: where the name is to stay, for it is large to be moved.
+    /// False when it is no name.
+    pub fn read(&mut self, wire: &[u8]) -> bool {
+        let Some(len) = wire_len(wire) else { return false };
+        self.len = len;
+        self.lower[..len].copy_from_slice(&wire[..len]);
+        self.lower[..len].make_ascii_lowercase();
+        self.find_labels();
+        self.hash_suffixes();
+        true
     }
 
     fn find_labels(&mut self) {

@@ -95,6 +95,11 @@ impl Zone {
         &self.apex
     }
 
+    /// A hash of the apex: tells zones apart well enough to count by.
+    pub fn apex_hash(&self) -> u32 {
+        self.nodes[0].hash
+    }
+
     /// The node of the apex.
     pub fn apex_node(&self) -> Node<'_> {
         self.node(0)

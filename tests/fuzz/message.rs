@@ -1,7 +1,7 @@
 //! What holds of the answer to any message; shared by the fuzz target and the test that replays its corpus.
 
-use hickory_proto::op::Message;
-use signpost::answer::{Settings, Transport, answer};
+use hickory_proto::op::{Message, ResponseCode};
+use signpost::answer::{Answered, Client, Secrets, Settings, Transport, answer};
 use signpost::name::Name;
 use signpost::zone::{Zone, ZoneSet};
 use signpost::zonefile::{self, Open};
@@ -59,12 +59,23 @@ static ZONES: LazyLock<ZoneSet> = LazyLock::new(|| {
 pub(crate) fn exercise(octets: &[u8]) {
     let settings = Settings {
         version: Some("x".into()),
+        identity: Some("ns1.example".into()),
+        cookies: Some(Secrets::one([7; 16]).shared()),
+        // Not the timeout of connections, which is told over TCP only.
         ..Settings::default()
     };
     let mut udp = vec![0u8; usize::from(settings.max_udp_payload)];
     let mut tcp = vec![0u8; 65_535];
-    let over_udp = answer(&ZONES, &settings, Transport::Udp, octets, &mut udp).map(|len| &udp[..len]);
-    let over_tcp = answer(&ZONES, &settings, Transport::Tcp, octets, &mut tcp).map(|len| &tcp[..len]);
+    let client = |transport| Client {
+        transport,
+        peer: &|| Some(([192, 0, 2, 1], 53).into()),
+        now: &|| 1_700_000_000,
+    };
+    let over_udp = answer(&ZONES, &settings, &client(Transport::Udp), octets, &mut udp);
+    slips_small(over_udp, octets, &udp);
+    let over_udp = over_udp.map(|answered| &udp[..answered.len()]);
+    let over_tcp = answer(&ZONES, &settings, &client(Transport::Tcp), octets, &mut tcp);
+    let over_tcp = over_tcp.map(|answered| &tcp[..answered.len()]);
     let is_query = octets.len() >= 12 && octets[2] & 0x80 == 0;
     assert_eq!(over_udp.is_some(), is_query, "answers queries, and nothing else");
     assert_eq!(over_tcp.is_some(), is_query);
@@ -86,5 +97,27 @@ pub(crate) fn exercise(octets: &[u8]) {
             "nothing is truncated over TCP that fits in 65 535 octets"
         );
         assert!(udp[2] & 2 != 0 || udp == tcp, "the same answer but for truncation");
+    }
+}
+
+/// What is left of a response that the limit of rates holds back: readable, without records, hardly longer than its
+/// query.
+fn slips_small(answered: Option<Answered>, query: &[u8], response: &[u8]) {
+    let Some(answered) = answered else { return };
+    let mut slipped = response.to_vec();
+    let len = answered.slip(&mut slipped);
+    let slipped = &slipped[..len];
+    assert!(len <= query.len() + 16, "no more than a new server cookie is added");
+    if len > 12 {
+        let message = Message::from_vec(slipped).expect("a message");
+        assert!(message.answers.is_empty() && message.authorities.is_empty());
+        // What stands at the end is OPT, whole, or the question.
+        let options = if message.metadata.response_code == ResponseCode::BADCOOKIE {
+            28
+        } else {
+            0
+        };
+        let opt = slipped[11] == 0 || slipped[len - 11 - options..].starts_with(b"\0\0\x29");
+        assert!(opt, "nothing is left over behind it: {slipped:02x?}");
     }
 }

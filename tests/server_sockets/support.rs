@@ -1,6 +1,6 @@
 //! A handler that echoes, and clients to ask it.
 
-use signpost::answer::Transport;
+use signpost::answer::{Answered, Client, Transport};
 use signpost::server::{Handler, Limits, Listen, Running, Server, Totals};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -20,7 +20,8 @@ impl Handler for Echo {
         1232
     }
 
-    fn answer(&self, (): &(), transport: Transport, query: &[u8], out: &mut [u8]) -> Option<usize> {
+    fn answer(&self, (): &(), client: &Client<'_>, query: &[u8], out: &mut [u8]) -> Option<Answered> {
+        let transport = client.transport;
         assert!(out.len() >= if transport == Transport::Tcp { 65_535 } else { 1232 });
         match query.get(12..) {
             None => return None,
@@ -28,13 +29,13 @@ impl Handler for Echo {
             Some(b"silence") => return None,
             Some(b"huge") if transport == Transport::Tcp => {
                 out[..65_535].fill(7);
-                return Some(65_535);
+                return Some(Answered::unclassified(65_535));
             }
             _ => {}
         }
         out.get_mut(..query.len())?.copy_from_slice(query);
         *out.get_mut(2)? |= 0x80;
-        Some(query.len())
+        Some(Answered::unclassified(query.len()))
     }
 }
 

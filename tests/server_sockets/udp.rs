@@ -1,7 +1,7 @@
 //! UDP over real sockets.
 
 use crate::support::*;
-use signpost::answer::Transport;
+use signpost::answer::{Answered, Client};
 use signpost::server::{Handler, Limits, Listen, Server};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::SocketAddr;
@@ -145,9 +145,9 @@ impl Handler for Stuck {
         1232
     }
 
-    fn answer(&self, (): &(), transport: Transport, query: &[u8], out: &mut [u8]) -> Option<usize> {
+    fn answer(&self, (): &(), client: &Client<'_>, query: &[u8], out: &mut [u8]) -> Option<Answered> {
         drop(self.0.lock().unwrap());
-        Echo.answer(&(), transport, query, out)
+        Echo.answer(&(), client, query, out)
     }
 }
 

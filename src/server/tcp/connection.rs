@@ -7,10 +7,11 @@
 //! The large buffers belong to the thread, not to the connection: an idle connection holds none, one with half a
 //! message or unread answers holds just these.
 
+use super::super::clock::Clock;
 use super::super::counters::TcpCounters;
 use super::super::{Handler, guard};
 use super::table::{Order, Phase, Seat, Table};
-use crate::answer::Transport;
+use crate::answer::{Client, Transport};
 use socket2::SockRef;
 use std::cell::RefCell;
 use std::io;
@@ -171,6 +172,13 @@ impl<'a, H: Handler> Connection<'a, H> {
         let mut used = 0;
         let (mut queries, mut answers) = (0, 0);
         let view = self.handler.view();
+        let clock = Clock::default();
+        let peer = self.peer;
+        let client = Client {
+            transport: Transport::Tcp,
+            peer: &move || Some(peer),
+            now: &|| clock.seconds(),
+        };
         while let Some(message) = next_message(rest) {
             if output.len() - used < FRAME {
                 self.write(&output[..used])?;
@@ -182,10 +190,9 @@ impl<'a, H: Handler> Connection<'a, H> {
             rest = &rest[PREFIX + message.len()..];
             queries += 1;
             let (prefix, room) = output[used..used + FRAME].split_at_mut(PREFIX);
-            let peer = || Some(self.peer);
-            if let Some(length) = guard::answer(self.handler, &view, Transport::Tcp, message, room, peer) {
-                prefix.copy_from_slice(&(length as u16).to_be_bytes());
-                used += PREFIX + length;
+            if let Some(answered) = guard::answer(self.handler, &view, &client, message, room) {
+                prefix.copy_from_slice(&(answered.len() as u16).to_be_bytes());
+                used += PREFIX + answered.len();
                 answers += 1;
             }
         }
