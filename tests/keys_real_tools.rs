@@ -147,7 +147,7 @@ fn the_tutorials_directory_is_published_mended() {
     let key = key(&keys, "mail", "skyminds.net");
     let written = strings_of(&fs::read_to_string(dir.path("skyminds.net/mail.txt")).unwrap());
     let p = written.split_once("p=").unwrap().1;
-    assert_eq!(key.record, format!("v=DKIM1; h=sha256; k=rsa; s=email; p={p}"));
+    assert_eq!(*key.record, format!("v=DKIM1; h=sha256; k=rsa; s=email; p={p}"));
     assert_eq!(key.public_key_tag(), dir.public_half("skyminds.net/mail"));
     assert_eq!(key.algorithm, Algorithm::Rsa { bits: 4096 });
     assert_eq!(key.owner().unwrap(), name("mail._domainkey.skyminds.net"));
@@ -276,7 +276,7 @@ fn openssl_keys_of_every_form_give_the_public_half_that_openssl_gives() {
         let key = key(&keys, selector, "a.test");
         assert_eq!(key.public_key_tag(), expected, "{file}");
         let kind = if expected.len() == 44 { "ed25519" } else { "rsa" };
-        assert_eq!(key.record, format!("v=DKIM1; k={kind}; p={expected}"));
+        assert_eq!(*key.record, format!("v=DKIM1; k={kind}; p={expected}"));
         assert_eq!(findings, vec![], "{file}");
     }
 }
@@ -473,15 +473,15 @@ fn rspamds_names_and_forms_are_understood() {
     let (keys, findings) = dir.load();
     assert_eq!(findings, vec![]);
     assert_eq!(
-        key(&keys, "2026b", "skyminds.net").record,
+        *key(&keys, "2026b", "skyminds.net").record,
         format!("v=DKIM1; k=rsa; p={p}")
     );
     assert_eq!(
-        key(&keys, "mail", "example.org").record,
+        *key(&keys, "mail", "example.org").record,
         format!("v=DKIM1; k=rsa; p={mail}")
     );
     assert_eq!(
-        key(&keys, "ed", "example.net").record,
+        *key(&keys, "ed", "example.net").record,
         format!("v=DKIM1; k=ed25519; p={ed}")
     );
     assert_eq!(key(&keys, "seed", "example.net").public_key_tag(), ed);

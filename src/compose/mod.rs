@@ -37,6 +37,7 @@ use crate::mail::{self, Kind, MailPolicy, Wanted, ZoneView, dmarc};
 use crate::name::Name;
 use crate::record::{Record, RecordType};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The TTL of composed records where neither policy nor zone file sets one, in seconds: an hour,
 /// so that a mistake is soon mended and a resolver still seldom asks.
@@ -48,7 +49,7 @@ pub struct ZoneKey {
     /// `selector._domainkey.domain`.
     pub owner: Name,
     /// The tag list to publish; for a revoked key `v=DKIM1; p=` (RFC 6376 §3.6.1).
-    pub record: String,
+    pub record: Arc<str>,
     /// Where in its life it is.
     pub stage: KeyStage,
     /// What kind of key, where known.

@@ -11,7 +11,7 @@ pub(super) fn policy(toml: &str) -> MailPolicy {
 pub(super) fn key(owner: &str, record: &str) -> ZoneKey {
     ZoneKey {
         owner: name(owner),
-        record: record.to_owned(),
+        record: record.into(),
         stage: KeyStage::Live,
         algorithm: None,
         source: format!("keys/{owner}"),

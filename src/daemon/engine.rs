@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The most zones that are composed and published at a time: what is in memory twice meanwhile.
-const BATCH: usize = 16384;
+const BATCH: usize = 4096;
 /// The first part of many: small, so that it is served soon. Each further part is twice as large.
 const FIRST_BATCH: usize = 512;
 

@@ -41,6 +41,7 @@ mod tests;
 
 use crate::name::{Name, NameError};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use directory::KeyDirectory;
 
@@ -65,7 +66,7 @@ pub struct DkimKey {
     pub selector: String,
     /// The whole tag list to publish, such as `v=DKIM1; h=sha256; k=rsa; s=email; p=…`: `v=` first,
     /// `p=` last.
-    pub record: String,
+    pub record: Arc<str>,
     /// What kind of key.
     pub algorithm: Algorithm,
     /// The files it was taken from: the private key (or the table that holds it), then the `.txt`.

@@ -109,7 +109,7 @@ pub(super) fn decide(domain: &Name, selector: &str, mut sources: Vec<Source<'_>>
     let key = DkimKey {
         domain: domain.clone(),
         selector: selector.to_owned(),
-        record: mend::record(key, text.map(|(_, text)| &text.tags)),
+        record: mend::record(key, text.map(|(_, text)| &text.tags)).into(),
         algorithm: key.algorithm,
         sources: files,
     };

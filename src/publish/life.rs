@@ -30,6 +30,7 @@ use crate::keys::{Algorithm, DkimKey};
 use crate::name::{Name, NameError};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a key stays in the stages after its file is gone: `[mail.dkim.rotation]`.
@@ -73,7 +74,7 @@ pub struct KeyState {
     /// The selector, lower case.
     pub selector: String,
     /// The tag list as it is published in this stage.
-    pub record: String,
+    pub record: Arc<str>,
     /// Where in its life it is.
     pub stage: Stage,
     /// Since when, in seconds since 1970.
@@ -123,7 +124,7 @@ impl KeyState {
 
     fn at(&self, stage: Stage, since: u64) -> Self {
         let record = match stage {
-            Stage::Revoked { .. } => revoked_record(self.algorithm),
+            Stage::Revoked { .. } => revoked_record(self.algorithm).into(),
             Stage::Live | Stage::Retiring => self.record.clone(),
         };
         Self {

@@ -28,7 +28,9 @@ impl Lives {
     pub(super) fn new(stored: Vec<KeyState>) -> Self {
         let mut lives = Self::default();
         for key in stored {
-            lives.domains.entry(key.domain.clone()).or_default().keys.push(key);
+            let keys = &mut lives.domains.entry(key.domain.clone()).or_default().keys;
+            keys.reserve_exact(1);
+            keys.push(key);
         }
         lives
     }
@@ -101,7 +103,11 @@ impl Lives {
         match (at, state.clone()) {
             (Ok(at), Some(state)) => keys[at] = state,
             (Ok(at), None) => drop(keys.remove(at)),
-            (Err(at), Some(state)) => keys.insert(at, state),
+            (Err(at), Some(state)) => {
+                // Most of a hundred thousand domains have one key, or two while it is replaced.
+                keys.reserve_exact(1);
+                keys.insert(at, state);
+            }
             (Err(_), None) => {}
         }
         if keys.is_empty() {

@@ -5,7 +5,7 @@
 //! name (RFC 6672 §2.4). Mends with a finding: records outside of the zone are left out; the TTLs
 //! of an RRset are made one (RFC 2181 §5.2); the same record twice counts once (RFC 2181 §5.1).
 
-use super::{HAS_CNAME, HAS_DNAME, NONE, NodeEntry, RrsetEntry, ZONE_CUT, Zone, lookup_name, tag};
+use super::{HAS_CNAME, HAS_DNAME, NONE, NodeEntry, RrsetEntry, SMALL, ZONE_CUT, Zone, lookup_name, tag};
 use crate::finding::Finding;
 use crate::name::{self, Name};
 use crate::record::{Record, RecordType};
@@ -319,6 +319,9 @@ impl Builder {
 
     /// At most half of the slots are taken, so that probing stays short and always ends.
     fn build_index(&self) -> Box<[u32]> {
+        if self.nodes.len() <= SMALL {
+            return Box::default();
+        }
         let mut index = vec![0u32; (self.nodes.len() * 2).next_power_of_two()].into_boxed_slice();
         let mask = index.len() - 1;
         for number in 0..self.nodes.len() as u32 {

@@ -34,7 +34,8 @@ pub struct Zone {
     rrsets: Box<[RrsetEntry]>,
     /// Owner names in lower case, and the records: type, class, TTL, RDLENGTH, RDATA.
     arena: Box<[u8]>,
-    /// Open addressing, a power of two of slots: number of a node plus one, zero for a free slot.
+    /// Open addressing, a power of two of slots: number of a node plus one, zero for a free slot. A zone of up to
+    /// [`SMALL`] nodes has none: they are looked through.
     index: Box<[u32]>,
 }
 
@@ -62,6 +63,8 @@ struct RrsetEntry {
 }
 
 const NONE: u32 = u32::MAX;
+/// So few nodes are looked through as fast as an index, and of a million zones most are no larger.
+const SMALL: usize = 8;
 /// Not the apex, owns NS, and nothing above hides it: a delegation point (RFC 9499 "zone cut").
 const ZONE_CUT: u8 = 1;
 const HAS_CNAME: u8 = 2;
@@ -201,12 +204,19 @@ impl Zone {
     fn find_suffix(&self, name: &LookupName, labels: usize) -> Option<Node<'_>> {
         let hash = name.suffix_hash(labels);
         let wire = name.suffix(labels);
-        let mask = self.index.len() - 1;
+        let is_it = |entry: &NodeEntry| entry.hash == tag(hash) && self.name_of(entry) == wire;
+        let Some(mask) = self.index.len().checked_sub(1) else {
+            return self
+                .nodes
+                .iter()
+                .find(|entry| is_it(entry))
+                .map(|entry| Node { zone: self, entry });
+        };
         let mut slot = hash as usize & mask;
         loop {
             let number = self.index[slot].checked_sub(1)?;
             let entry = &self.nodes[number as usize];
-            if entry.hash == tag(hash) && self.name_of(entry) == wire {
+            if is_it(entry) {
                 return Some(Node { zone: self, entry });
             }
             slot = (slot + 1) & mask;

@@ -318,7 +318,7 @@ fn a_vanished_file_takes_its_key_with_it_and_a_record_is_enough_to_publish() {
     keys.update(Path::new("keys/example.org/mail"), None);
     assert_eq!(keys.resolve().0.len(), 1, "the source is another one now");
     assert_eq!(
-        keys.keys_of(&name("example.org"))[0].record,
+        &*keys.keys_of(&name("example.org"))[0].record,
         format!("v=DKIM1; k=ed25519; t=s; p={p}")
     );
     keys.update(Path::new("keys/example.org/mail.txt"), None);
@@ -350,7 +350,7 @@ fn public_files_alone_are_published() {
             "{path}"
         );
         assert_eq!(
-            keys.keys_of(&name("example.org"))[0].record,
+            &*keys.keys_of(&name("example.org"))[0].record,
             format!("v=DKIM1; k=ed25519; p={p}")
         );
     }
@@ -365,7 +365,7 @@ fn the_private_key_wins_over_a_record_that_disagrees() {
     let txt = format!("v=DKIM1; k=ed25519; t=s; n=note; p={other}");
     let (keys, findings) = directory(&[("keys/example.org/mail", &pem), ("keys/example.org/mail.txt", &txt)]);
     assert_eq!(
-        keys.keys_of(&name("example.org"))[0].record,
+        &*keys.keys_of(&name("example.org"))[0].record,
         format!("v=DKIM1; k=ed25519; t=s; n=note; p={p}")
     );
     assert_eq!(codes(&findings), vec!["dkim-txt-differs"]);

@@ -158,7 +158,7 @@ fn asks_for_files_outside_of_the_root_and_takes_them() {
     let (_, findings) = keys.resolve();
     assert_eq!(findings, vec![]);
     assert_eq!(
-        keys.keys_of(&name("example.org"))[0].record,
+        &*keys.keys_of(&name("example.org"))[0].record,
         format!("v=DKIM1; k=ed25519; t=s; p={p}")
     );
     keys.update(Path::new("/etc/opendkim/KeyTable"), Some(b"# nothing\n"));

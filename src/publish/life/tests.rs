@@ -15,7 +15,7 @@ fn file(selector: &str, public: &str) -> DkimKey {
     DkimKey {
         domain: org(),
         selector: selector.into(),
-        record: format!("v=DKIM1; k=rsa; p={public}"),
+        record: format!("v=DKIM1; k=rsa; p={public}").into(),
         algorithm: Algorithm::Rsa { bits: 2048 },
         sources: vec![PathBuf::from(format!("keys/example.org/{selector}.private"))],
     }
@@ -122,7 +122,7 @@ fn the_source_and_the_algorithm_stay_known_after_the_file_is_gone() {
     domain.files.clear();
     domain.turn(START);
     let turn = domain.turn(START + 8 * DAY);
-    assert_eq!(turn.show[0].record, "v=DKIM1; k=ed25519; p=");
+    assert_eq!(&*turn.show[0].record, "v=DKIM1; k=ed25519; p=");
     assert_eq!(turn.show[0].source, "keys/example.org/ed.private");
     assert_eq!(turn.show[0].algorithm, Some(Algorithm::Ed25519));
 }
@@ -187,7 +187,7 @@ fn other_tags_or_other_line_breaks_make_no_other_key() {
     domain.turn(START);
     domain.files[0].record = "v=DKIM1; t=y; k=rsa; p=AAAA BBBB".into();
     let turn = domain.turn(START + 1);
-    assert_eq!(turn.show[0].record, "v=DKIM1; t=y; k=rsa; p=AAAA BBBB");
+    assert_eq!(&*turn.show[0].record, "v=DKIM1; t=y; k=rsa; p=AAAA BBBB");
     assert_eq!((codes(&turn).len(), domain.states[0].since), (0, START));
 }
 

@@ -224,7 +224,7 @@ fn a_key_that_vanishes_while_signpost_is_down_begins_its_retirement_at_the_next_
     let mut run = start(dir.path());
     assert_eq!(run.publisher.key_domains().collect::<Vec<_>>(), [&org]);
     let turn = run.publisher.turn_keys(&org, &[], later, periods);
-    assert_eq!(turn.show[0].record, "v=DKIM1; k=ed25519; p=AAAA");
+    assert_eq!(&*turn.show[0].record, "v=DKIM1; k=ed25519; p=AAAA");
     let due = later + periods.retire.as_secs();
     assert_eq!(run.publisher.deadline(), Some(due));
     assert_eq!(run.publisher.due(due - 1), []);
@@ -271,7 +271,7 @@ fn revoking_is_stored_at_once_and_an_unknown_key_is_told() {
     drop(run);
     let mut run = start(dir.path());
     assert_eq!(
-        run.publisher.turn_keys(&org, &[&key("mail")], NOW, periods).show[0].record,
+        &*run.publisher.turn_keys(&org, &[&key("mail")], NOW, periods).show[0].record,
         "v=DKIM1; k=ed25519; p="
     );
     run.publisher.revoke(&org, "mail", NOW).unwrap();

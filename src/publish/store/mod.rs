@@ -41,7 +41,7 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const ZONES: TableDefinition<'_, &[u8], row::ZoneRow> = TableDefinition::new("zones");
 const KEYS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("keys");
 /// Everything is read once at start and kept by others: the cache only serves the tree's upper pages.
-const CACHE_BYTES: usize = 32 << 20;
+const CACHE_BYTES: usize = 8 << 20;
 
 /// The states of all zones by apex, in wire form and lower case: flat keys, for there may be a million.
 pub type ZoneStates = BTreeMap<Box<[u8]>, ZoneState>;

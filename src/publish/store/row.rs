@@ -90,7 +90,7 @@ pub(super) fn key_state(key: &[u8], value: &[u8]) -> Result<KeyState, String> {
     let about = |what: &dyn std::fmt::Display| format!("the DKIM key {selector} of {domain}: {what}");
     let row: KeyRow<'_> = serde_json::from_slice(value).map_err(|error| about(&error))?;
     Ok(KeyState {
-        record: row.record.into_owned(),
+        record: row.record.into(),
         stage: match row.stage {
             StageRow::Live => Stage::Live,
             StageRow::Retiring => Stage::Retiring,
