@@ -65,7 +65,7 @@ fn key(number: u32) -> DkimKey {
     DkimKey {
         domain: name("example.org"),
         selector: format!("k{number}"),
-        record: format!("v=DKIM1; k=ed25519; p=KEY{number}"),
+        record: format!("v=DKIM1; k=ed25519; p=KEY{number}").into(),
         algorithm: Algorithm::Ed25519,
         sources: vec![PathBuf::from(format!("keys/example.org/k{number}.private"))],
     }
