@@ -556,7 +556,7 @@ fn a_record_that_belongs_to_another_key_is_overruled_loudly() {
     let (keys, findings) = dir.load();
     let key = key(&keys, "mail", "a.test");
     assert_eq!(
-        key.record,
+        *key.record,
         format!(
             "v=DKIM1; h=sha256; k=rsa; t=s; p={}",
             dir.public_half("a.test/mail.private")

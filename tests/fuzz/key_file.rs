@@ -44,7 +44,7 @@ fn round_trip(record: &str, p: &str, domain: &Name) {
     let mut keys = KeyDirectory::new(Path::new("keys"));
     keys.update(Path::new("keys/example.org/mail.txt"), Some(record.as_bytes()));
     keys.resolve();
-    let back: Vec<&str> = keys.keys_of(domain).iter().map(|key| key.record.as_str()).collect();
+    let back: Vec<String> = keys.keys_of(domain).iter().map(|key| key.record.to_string()).collect();
     assert_eq!(back, [record]);
 }
 
