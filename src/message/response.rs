@@ -67,7 +67,7 @@ impl<'o> Response<'o> {
         let end = limit.min(out.len());
         let limit = end.saturating_sub(reserve).max(query.question_end);
         out[..query.question_end].copy_from_slice(&query.bytes[..query.question_end]);
-        let mut response = Self {
+        Self {
             out,
             len: query.question_end,
             limit,
@@ -77,9 +77,7 @@ impl<'o> Response<'o> {
             question_end: query.question_end,
             known: [Known::default(); KNOWN_NAMES],
             known_count: 0,
-        };
-        response.remember(query.qname, HEADER_LEN);
-        response
+        }
     }
 
     /// The header's flags, to be added to.
@@ -227,6 +225,10 @@ impl<'o> Response<'o> {
 
     /// Writes a name, as a pointer as far as its end stands in the message already.
     fn put_name(&mut self, wire: &[u8]) -> Result<(), Full> {
+        if self.known_count == 0 {
+            // Not before a name is to be written: most answers have none but the question's.
+            self.remember_question();
+        }
         let mut at = 0;
         while wire.get(at).is_some_and(|&len| len != 0) {
             if let Some(offset) = self.find_known(&wire[at..]) {
@@ -277,9 +279,18 @@ impl<'o> Response<'o> {
         false
     }
 
-    /// Remembers a whole name that was written out at `start`.
-    fn remember(&mut self, wire: &[u8], start: usize) {
-        self.remember_labels(wire, wire.len().saturating_sub(1), start);
+    fn remember_question(&mut self) {
+        let mut at = HEADER_LEN;
+        // The name ends before type and class.
+        let end = self.question_end.saturating_sub(5);
+        while at < end && self.known_count < KNOWN_NAMES {
+            self.known[self.known_count] = Known {
+                offset: at as u16,
+                len: (end + 1 - at) as u8,
+            };
+            self.known_count += 1;
+            at += 1 + usize::from(self.out[at]);
+        }
     }
 
     /// Remembers the suffixes of `wire` that begin before `end`; the name stands at `start`.

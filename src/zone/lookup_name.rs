@@ -5,7 +5,7 @@
 //! hash of a suffix is built from the root leftwards, so that the hash of a name and those of its
 //! ancestors come out of one walk. Lives on the stack; nothing is allocated.
 
-use crate::name::{MAX_NAME_LEN, wire_len};
+use crate::name::{MAX_LABEL_LEN, MAX_NAME_LEN};
 
 /// The most labels a name can have, the root not counted: 127 labels of one octet.
 const MAX_LABELS: usize = 127;
@@ -43,23 +43,32 @@ impl LookupName {
     /// Makes `wire` ready in this, which must be empty: where the name is to stay, for it is large to be moved.
     /// False when it is no name.
     pub fn read(&mut self, wire: &[u8]) -> bool {
-        let Some(len) = wire_len(wire) else { return false };
+        let Some(len) = self.find_labels(wire) else {
+            return false;
+        };
         self.len = len;
         self.lower[..len].copy_from_slice(&wire[..len]);
         self.lower[..len].make_ascii_lowercase();
-        self.find_labels();
         self.hash_suffixes();
         true
     }
 
-    fn find_labels(&mut self) {
-        let mut at = 0;
-        while at + 1 < self.len {
-            self.starts[self.count] = at as u8;
-            self.count += 1;
-            at += 1 + usize::from(self.lower[at]);
+    /// Where each label starts; returns the length of the name, as [`crate::name::wire_len`] does.
+    fn find_labels(&mut self, wire: &[u8]) -> Option<usize> {
+        let (mut at, mut count) = (0, 0);
+        loop {
+            let len = *wire.get(at)?;
+            *self.starts.get_mut(count)? = at as u8;
+            at += 1 + usize::from(len);
+            if usize::from(len) > MAX_LABEL_LEN || at > MAX_NAME_LEN {
+                return None;
+            }
+            if len == 0 {
+                self.count = count;
+                return Some(at);
+            }
+            count += 1;
         }
-        self.starts[self.count] = at as u8;
     }
 
     fn hash_suffixes(&mut self) {
