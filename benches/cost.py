@@ -2,7 +2,7 @@
 """What an answer costs: Signpost beside NSD, Knot, BIND, PowerDNS and bare sockets, in one run.
 
     cost.py udp       CPU per UDP answer
-    cost.py wildcard  the same with every server bound to 0.0.0.0 and asked at 127.0.0.3
+    cost.py wildcard  the same with every server bound to 0.0.0.0; NSD answers from 127.0.0.1 then, whatever was asked
     cost.py tcp       CPU per TCP answer: pipelined over 8 connections, and one query a connection
     cost.py cores     answers and CPU per answer with one worker and with two
     cost.py crowd     a fresh client's wait, quiet and beside 2 000 idle and 1 000 one-octet-a-second connections
@@ -175,7 +175,8 @@ class Field:
     def __init__(self, options, transport, ip="127.0.0.1", workers=1, server_cores="0"):
         self.folder = tempfile.mkdtemp(prefix="cost.")
         self.options = options
-        self.ip = "127.0.0.3" if ip == "0.0.0.0" else ip
+        # NSD on a wildcard address answers from the address of the route, so that is the one to ask.
+        self.ip = "127.0.0.1" if ip == "0.0.0.0" else ip
         self.ports = {name: options.port + i for i, name in enumerate(SERVERS)}
         self.running = {}
         write_zone(self.folder)
@@ -397,6 +398,8 @@ def main():
     parser.add_argument("--besiege", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.env = {}
+    # Ended from outside, it still ends its servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.besiege:
         return besiege(options.besiege, 2000, 1000)
     run = {"udp": udp, "tcp": tcp, "cores": cores, "crowd": crowd,
