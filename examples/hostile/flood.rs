@@ -48,7 +48,10 @@ impl Seen {
         let mut times = self.times.clone();
         times.sort();
         let at = (times.len() as f64 * share) as usize;
-        times.get(at.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+        times
+            .get(at.min(times.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -80,7 +83,11 @@ fn flood(server: SocketAddr, zone: &str, plan: Plan, over: &AtomicBool, flooded:
     let sockets: Vec<UdpSocket> = (0..sources)
         .map(|_| {
             let address = Ipv4Addr::from_bits(0x7f40_0000 | dice.next() as u32 & 0x3f_ffff);
-            let address = if sources == 1 { Ipv4Addr::new(127, 0, 1, 1) } else { address };
+            let address = if sources == 1 {
+                Ipv4Addr::new(127, 0, 1, 1)
+            } else {
+                address
+            };
             let socket = UdpSocket::bind((address, 0)).expect("an address of the loopback");
             socket.connect(server).expect("an address");
             // The answers stay in its small buffer and then go nowhere, as with forged addresses.
@@ -132,7 +139,9 @@ fn ask(server: SocketAddr, zone: &str, plan: Plan, wait: Duration) -> Seen {
             };
             let reply = &buffer[..len];
             // The cookie stands first in the OPT, which stands last.
-            if let Some(at) = reply.windows(12).rposition(|part| part[..4] == [0, 10, 0, 24] && part[4..] == cookie[..8])
+            if let Some(at) = reply
+                .windows(12)
+                .rposition(|part| part[..4] == [0, 10, 0, 24] && part[4..] == cookie[..8])
                 && let Some(given) = reply.get(at + 4..at + 28)
             {
                 cookie = given.to_vec();
