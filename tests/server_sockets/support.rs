@@ -132,3 +132,12 @@ pub(crate) fn until(server: &Running, reached: impl Fn(&Totals) -> bool) -> Tota
         std::thread::sleep(Duration::from_millis(2));
     }
 }
+
+/// Waits until `condition` holds.
+pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
