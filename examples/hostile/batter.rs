@@ -73,7 +73,11 @@ fn window(socket: &UdpSocket, zone: &str, limit: usize, dice: &mut Dice, seeds: 
 /// A reply that this query may have.
 fn judge(query: &[u8], reply: &[u8], limit: usize) {
     assert!(reply.len() >= 12 && reply.len() <= limit, "{} octets", reply.len());
-    assert_eq!(reply[..2], query[..2], "answers come in order, under the query's own id: {query:02x?}");
+    assert_eq!(
+        reply[..2],
+        query[..2],
+        "answers come in order, under the query's own id: {query:02x?}"
+    );
     assert!(reply[2] & 0x80 != 0, "a response: {reply:02x?}");
     assert_eq!(reply[2] & 0x79, query[2] & 0x79, "its opcode");
     assert!(reply[3] & 0x80 == 0 && reply[4] == 0 && reply[5] <= 1, "{reply:02x?}");

@@ -23,6 +23,8 @@ pub(crate) enum Flood {
 pub(crate) struct Plan {
     pub(crate) flood: Flood,
     pub(crate) lasts: Duration,
+    /// Good queries there must be, even if that takes longer.
+    pub(crate) at_least: u64,
     /// Packets a second; `None` for as fast as it goes.
     pub(crate) rate: Option<u64>,
     /// Good queries a second.
@@ -48,7 +50,10 @@ impl Seen {
         let mut times = self.times.clone();
         times.sort();
         let at = (times.len() as f64 * share) as usize;
-        times.get(at.min(times.len().saturating_sub(1))).copied().unwrap_or_default()
+        times
+            .get(at.min(times.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -80,7 +85,11 @@ fn flood(server: SocketAddr, zone: &str, plan: Plan, over: &AtomicBool, flooded:
     let sockets: Vec<UdpSocket> = (0..sources)
         .map(|_| {
             let address = Ipv4Addr::from_bits(0x7f40_0000 | dice.next() as u32 & 0x3f_ffff);
-            let address = if sources == 1 { Ipv4Addr::new(127, 0, 1, 1) } else { address };
+            let address = if sources == 1 {
+                Ipv4Addr::new(127, 0, 1, 1)
+            } else {
+                address
+            };
             let socket = UdpSocket::bind((address, 0)).expect("an address of the loopback");
             socket.connect(server).expect("an address");
             // The answers stay in its small buffer and then go nowhere, as with forged addresses.
@@ -90,7 +99,7 @@ fn flood(server: SocketAddr, zone: &str, plan: Plan, over: &AtomicBool, flooded:
         .collect();
     let (name, begin) = (wire(&format!("mail.{zone}")), Instant::now());
     let mut sent = 0_u64;
-    while !over.load(Relaxed) && begin.elapsed() < plan.lasts * 2 {
+    while !over.load(Relaxed) && begin.elapsed() < plan.lasts * 20 {
         for _ in 0..64 {
             let id = dice.next() as u16;
             let packet = match plan.flood {
@@ -115,7 +124,7 @@ fn ask(server: SocketAddr, zone: &str, plan: Plan, wait: Duration) -> Seen {
     let mut seen = Seen::default();
     let mut cookie = b"goodgood".to_vec();
     let begin = Instant::now();
-    while begin.elapsed() < plan.lasts {
+    while begin.elapsed() < plan.lasts || seen.asked < plan.at_least {
         let due = Duration::from_nanos(seen.asked * 1_000_000_000 / plan.good_rate.max(1));
         std::thread::sleep(due.saturating_sub(begin.elapsed()));
         seen.asked += 1;
@@ -132,7 +141,9 @@ fn ask(server: SocketAddr, zone: &str, plan: Plan, wait: Duration) -> Seen {
             };
             let reply = &buffer[..len];
             // The cookie stands first in the OPT, which stands last.
-            if let Some(at) = reply.windows(12).rposition(|part| part[..4] == [0, 10, 0, 24] && part[4..] == cookie[..8])
+            if let Some(at) = reply
+                .windows(12)
+                .rposition(|part| part[..4] == [0, 10, 0, 24] && part[4..] == cookie[..8])
                 && let Some(given) = reply.get(at + 4..at + 28)
             {
                 cookie = given.to_vec();

@@ -34,13 +34,21 @@ fn main() {
     let pid: u32 = pid.parse().expect("a process id");
     let number = |at: usize| rest.get(at).map(|text| text.parse::<u64>().expect("a number"));
     match mode.as_str() {
-        "packets" => packets(address, zone, pid, number(0).unwrap_or(1_000_000), number(1).unwrap_or(1)),
+        "packets" => packets(
+            address,
+            zone,
+            pid,
+            number(0).unwrap_or(1_000_000),
+            number(1).unwrap_or(1),
+        ),
         _ => floods(address, zone, pid, number(0).unwrap_or(10), number(1)),
     }
 }
 
 fn memory(pid: u32) -> String {
-    batter::resident(pid).map_or("gone".into(), |octets| format!("{:.1} MiB", octets as f64 / 1_048_576.0))
+    batter::resident(pid).map_or("gone".into(), |octets| {
+        format!("{:.1} MiB", octets as f64 / 1_048_576.0)
+    })
 }
 
 /// In ten parts, so that memory can be seen to stay.
@@ -63,6 +71,7 @@ fn floods(address: SocketAddr, zone: &str, pid: u32, seconds: u64, rate: Option<
         let plan = Plan {
             flood,
             lasts: Duration::from_secs(seconds),
+            at_least: 0,
             rate,
             good_rate: 200,
         };

@@ -55,7 +55,16 @@ pub(crate) fn option(code: u16, data: &[u8]) -> Vec<u8> {
 /// What is asked in earnest, and what mutants are made of: names at and below `zone`, types of data and of none.
 pub(crate) fn seeds(zone: &str) -> Vec<Vec<u8>> {
     const TYPES: [u16; 14] = [1, 2, 5, 6, 15, 16, 28, 39, 43, 255, 252, 251, 250, 65_280];
-    let prefixes = ["", "mail.", "nothing.here.", "_dmarc.", "big.", "chain.", "a.b.moved.", "sub."];
+    let prefixes = [
+        "",
+        "mail.",
+        "nothing.here.",
+        "_dmarc.",
+        "big.",
+        "chain.",
+        "a.b.moved.",
+        "sub.",
+    ];
     let mut seeds = Vec::new();
     for (number, prefix) in prefixes.iter().enumerate() {
         for (at, qtype) in TYPES.iter().enumerate() {

@@ -94,7 +94,11 @@ impl Scene {
         assert!(udp.len() <= limit, "{} octets where {limit} are allowed", udp.len());
         if self.query.intact {
             let proven = self.query.proven && self.settings.cookies.is_some() && self.peer.is_some();
-            assert_eq!(answered.standing == Standing::Proven, proven, "a good cookie, and no other");
+            assert_eq!(
+                answered.standing == Standing::Proven,
+                proven,
+                "a good cookie, and no other"
+            );
         }
         response::slips_small(answered, query, &udp);
         let by_tcp = response::belongs(query, &tcp);
@@ -225,7 +229,7 @@ fn zones(u: &mut Unstructured<'_>) -> Result<Option<ZoneSet>> {
     for (bit, apex) in APEXES.iter().enumerate().filter(|(bit, _)| mask & 1 << bit != 0) {
         let Ok(apex) = Name::from_text(apex) else { continue };
         let text = format!("@ 300 SOA ns h {bit} 7200 3600 1209600 60\n@ 300 NS ns\n{lines}");
-            let Ok(file) = zonefile::read(Path::new("fuzz.zone"), &apex, &Text(text)) else {
+        let Ok(file) = zonefile::read(Path::new("fuzz.zone"), &apex, &Text(text)) else {
             return Ok(None);
         };
         let Ok((zone, _)) = Zone::build(&apex, file.records, &[]) else {
@@ -277,7 +281,11 @@ fn query(
     octets[2..4].copy_from_slice(&if odd { u.arbitrary::<[u8; 2]>()? } else { [1, 0] });
     octets[5] = 1;
     octets.extend(qname(u)?);
-    let qtype = if u.ratio(7, 8)? { *u.choose(&QTYPES)? } else { u.arbitrary()? };
+    let qtype = if u.ratio(7, 8)? {
+        *u.choose(&QTYPES)?
+    } else {
+        u.arbitrary()?
+    };
     let qclass = *u.choose(&[1, 1, 1, 1, 3, 255, 254, 0])?;
     octets.extend([qtype, qclass].iter().flat_map(|word: &u16| word.to_be_bytes()));
     let mut asked = Asked {
@@ -348,7 +356,11 @@ fn put_edns(
         };
         // What an option of an unknown code is, its code decides; it is not judged here.
         fit &= matches!(code, 3 | 10 | 11 | 12 | 19);
-        options.extend([code, data.len() as u16].iter().flat_map(|word: &u16| word.to_be_bytes()));
+        options.extend(
+            [code, data.len() as u16]
+                .iter()
+                .flat_map(|word: &u16| word.to_be_bytes()),
+        );
         options.extend(data);
     }
     let octets = &mut asked.octets;
