@@ -65,15 +65,16 @@ fn floods_do_not_shut_out_who_has_a_cookie() {
         let plan = Plan {
             flood,
             lasts: Duration::from_secs(2),
-            rate: Some(5_000),
+            at_least: 50,
+            rate: Some(1_000),
             good_rate: 50,
         };
-        let seen = flood::run(house.address, "example.test", plan, Duration::from_secs(5));
-        assert!(seen.flooded > 0 && seen.asked > 0, "{flood:?}: {seen:?}");
-        // The first attempt of all has no cookie yet, and may be held back.
+        let seen = flood::run(house.address, "example.test", plan, Duration::from_secs(2));
+        assert!(seen.flooded > 500, "{flood:?}: {seen:?}");
         assert!(seen.answered * 100 >= seen.asked * 99, "{flood:?}: {seen:?}");
-        // Now and then a busy machine loses one of the others too.
-        assert!(seen.at_once * 100 >= seen.answered * 80, "{flood:?}: {seen:?}");
+        // The first attempt of all has no cookie yet and may be held back, and the machine may be very busy. Without
+        // the exemption fewer than three of four would be answered at once.
+        assert!(seen.at_once * 10 >= seen.asked * 8, "{flood:?}: {seen:?}");
     }
     let status = String::from_utf8(house.command(&["status"]).stdout).unwrap();
     assert!(status.contains("held back by the limit of rates"), "{status}");

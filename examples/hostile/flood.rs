@@ -23,6 +23,8 @@ pub(crate) enum Flood {
 pub(crate) struct Plan {
     pub(crate) flood: Flood,
     pub(crate) lasts: Duration,
+    /// Good queries there must be, even if that takes longer.
+    pub(crate) at_least: u64,
     /// Packets a second; `None` for as fast as it goes.
     pub(crate) rate: Option<u64>,
     /// Good queries a second.
@@ -97,7 +99,7 @@ fn flood(server: SocketAddr, zone: &str, plan: Plan, over: &AtomicBool, flooded:
         .collect();
     let (name, begin) = (wire(&format!("mail.{zone}")), Instant::now());
     let mut sent = 0_u64;
-    while !over.load(Relaxed) && begin.elapsed() < plan.lasts * 2 {
+    while !over.load(Relaxed) && begin.elapsed() < plan.lasts * 20 {
         for _ in 0..64 {
             let id = dice.next() as u16;
             let packet = match plan.flood {
@@ -122,7 +124,7 @@ fn ask(server: SocketAddr, zone: &str, plan: Plan, wait: Duration) -> Seen {
     let mut seen = Seen::default();
     let mut cookie = b"goodgood".to_vec();
     let begin = Instant::now();
-    while begin.elapsed() < plan.lasts {
+    while begin.elapsed() < plan.lasts || seen.asked < plan.at_least {
         let due = Duration::from_nanos(seen.asked * 1_000_000_000 / plan.good_rate.max(1));
         std::thread::sleep(due.saturating_sub(begin.elapsed()));
         seen.asked += 1;

@@ -71,6 +71,7 @@ fn floods(address: SocketAddr, zone: &str, pid: u32, seconds: u64, rate: Option<
         let plan = Plan {
             flood,
             lasts: Duration::from_secs(seconds),
+            at_least: 0,
             rate,
             good_rate: 200,
         };

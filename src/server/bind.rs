@@ -276,9 +276,7 @@ fn prepare_udp(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     socket.set_nonblocking(false)?;
     socket.set_read_timeout(Some(WAKE_UP))?;
     socket.set_write_timeout(Some(SEND_PATIENCE))?;
-    // As much as the system lets us: net.core.rmem_max and wmem_max cut it down silently.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    raise_buffers(socket, SOCKET_BUFFER);
     let wildcard = address.ip().is_unspecified();
     // A dual-stack socket that was handed over sends IPv4 too. Old kernels do without.
     let _ = set_option(socket, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
@@ -293,6 +291,24 @@ fn prepare_udp(socket: &Socket, address: SocketAddr) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes the buffers `wanted` octets large, or as large as the system lets us: net.core.rmem_max and wmem_max cut it
+/// down silently. Never makes one smaller, as asking for more can: a service manager is not bound by these limits, so a
+/// socket that was handed over may have more than we could get.
+fn raise_buffers(socket: &Socket, wanted: usize) {
+    let Ok(fresh) = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)) else {
+        return;
+    };
+    let raise = |get: fn(&Socket) -> io::Result<usize>, set: fn(&Socket, usize) -> io::Result<()>| {
+        // What we would get shows on a socket of no importance.
+        let _ = set(&fresh, wanted);
+        if matches!((get(socket), get(&fresh)), (Ok(has), Ok(gets)) if has < gets) {
+            let _ = set(socket, wanted);
+        }
+    };
+    raise(Socket::recv_buffer_size, Socket::set_recv_buffer_size);
+    raise(Socket::send_buffer_size, Socket::set_send_buffer_size);
 }
 
 /// Octets of datagrams that may wait while a worker is busy.
@@ -323,4 +339,27 @@ fn without_ipv6(address: SocketAddr) -> Finding {
 fn list(addresses: &[SocketAddr]) -> String {
     let quoted: Vec<String> = addresses.iter().map(|address| format!("\"{address}\"")).collect();
     format!("[{}]", quoted.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_only_grow() {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
+        let sizes = || (socket.recv_buffer_size().unwrap(), socket.send_buffer_size().unwrap());
+        socket.set_recv_buffer_size(40_000).unwrap();
+        socket.set_send_buffer_size(40_000).unwrap();
+        let handed_over = sizes();
+        // What we would get is less, as under a small net.core.rmem_max: it stays as the service manager made it.
+        raise_buffers(&socket, 20_000);
+        assert_eq!(sizes(), handed_over);
+        raise_buffers(&socket, 80_000);
+        let raised = sizes();
+        assert!(
+            raised.0 > handed_over.0 && raised.1 > handed_over.1,
+            "{handed_over:?} {raised:?}"
+        );
+    }
 }
