@@ -354,6 +354,10 @@ fn put_edns(
                 (10, data)
             }
         };
+        if code == 10 {
+            // A cookie by luck is the first one all the same, which alone counts (RFC 7873 §5.2).
+            cookie.get_or_insert(false);
+        }
         // What an option of an unknown code is, its code decides; it is not judged here.
         fit &= matches!(code, 3 | 10 | 11 | 12 | 19);
         options.extend(
