@@ -44,7 +44,10 @@ impl Engine {
         self.note(listed);
         self.sources.remember_domains(remembered.into_iter());
         let loaded = self.publish_parts(go_on);
-        self.zones.rcu(|zones| zones.loaded());
+        if loaded {
+            // Only now is a name of no zone known to be none of ours.
+            self.zones.rcu(|zones| zones.loaded());
+        }
         loaded
     }
 
