@@ -171,6 +171,34 @@ fn a_zone_file_is_followed_in_place_by_rename_added_and_removed() {
 }
 
 #[test]
+fn a_file_that_is_deleted_and_written_anew_never_takes_its_zone_down() {
+    let mut house = serving("");
+    house.write("zones/example.org.toml", "[mail.spf]\nrecord = \"v=spf1 mx -all\"\n");
+    wait_for_text(&house, ZONE, "v=spf1 mx -all");
+    let policy = fs::read(house.path("zones/example.org.toml")).unwrap();
+    for serial in 101..120 {
+        let mark = house.log_mark();
+        house.remove("zones/example.org.zone");
+        house.remove("zones/example.org.toml");
+        // What the server does about it would be seen after another change that it follows.
+        house.write(
+            "zones/example.net.zone",
+            zone_text(serial, "other").replace("example.org", "example.net"),
+        );
+        house.wait_for_answer("the other zone", "example.net", SOA, |message| {
+            message.rcode == NOERROR && house.serial("example.net") == serial
+        });
+        assert_eq!(house.texts(ZONE, TXT), ["v=spf1 mx -all"], "{serial}");
+        house.write("zones/example.org.toml", &policy);
+        let text = format!("written anew {serial}");
+        house.write("zones/example.org.zone", zone_text(serial, &text));
+        wait_for_text(&house, "www.example.org", &text);
+        assert!(!house.log()[mark..].contains("ERROR"), "{}", &house.log()[mark..]);
+    }
+    house.assert_unharmed();
+}
+
+#[test]
 fn an_included_file_is_followed() {
     let mut house = House::new("");
     house.write("zones/shared/hosts.inc", "host IN A 192.0.2.7\n");

@@ -1,6 +1,7 @@
 //! From what the watcher reports to what is served: note, settle, compose, publish.
 
 use super::cookies::{COOKIE_SECRETS, Cookies};
+use super::leaving::Leaving;
 use super::news::News;
 use super::sources::{INCLUDED, Made, Settled, Sources};
 use crate::cli::Paint;
@@ -12,7 +13,7 @@ use crate::record::Record;
 use crate::watch::{Batch, Watcher};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The most zones that are composed and published at a time: what is in memory twice meanwhile.
 const BATCH: usize = 4096;
@@ -32,6 +33,7 @@ pub(super) struct Engine {
     pub(super) publisher: Publisher,
     pub(super) zones: SharedZones,
     pub(super) watcher: Watcher,
+    pub(super) leaving: Leaving,
     pub(super) news: News,
     pub(super) cookies: Option<Cookies>,
 }
@@ -51,14 +53,20 @@ impl Engine {
         loaded
     }
 
-    /// Waits for the next change, for a key that falls due, or to be woken.
+    /// Waits for the next change, for what falls due, or to be woken.
     pub(super) fn wait(&mut self) {
-        let until_due = self
+        let key_due = self
             .publisher
             .deadline()
             .map(|deadline| Duration::from_secs(deadline.saturating_sub(now())));
-        let batch = self.watcher.next(until_due);
+        let file_gone = self
+            .leaving
+            .next()
+            .map(|until| until.saturating_duration_since(Instant::now()));
+        let batch = self.watcher.next(key_due.into_iter().chain(file_gone).min());
         self.note(batch);
+        let gone = self.leaving.due(Instant::now());
+        self.sources.note(&gone);
     }
 
     fn note(&mut self, batch: Batch) {
@@ -67,7 +75,8 @@ impl Engine {
         if self.news.has_started() && batch.changes.iter().any(|change| change.root == COOKIE_SECRETS) {
             self.read_cookie_secrets();
         }
-        self.sources.note(&batch.changes);
+        let changes = self.leaving.hold(batch.changes, Instant::now());
+        self.sources.note(&changes);
     }
 
     fn read_cookie_secrets(&mut self) {
@@ -80,6 +89,8 @@ impl Engine {
         self.watcher.rescan(true);
         let batch = self.watcher.next(Some(Duration::ZERO));
         self.note(batch);
+        let gone = self.leaving.release();
+        self.sources.note(&gone);
         self.sources.all_stale();
         self.publish();
         tracing::info!(zones = self.zones.load().len(), "everything was read again");

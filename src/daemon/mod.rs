@@ -2,8 +2,9 @@
 //!
 //! Sockets are bound first, so that a wrong address is told before work begins. Then everything is
 //! read, composed and published ([`engine`]); each zone is answered from the moment it is, and until
-//! the last one is, names of no zone get SERVFAIL, not REFUSED. From then on the loop waits for the watcher, for orders (control socket, signals) and for keys that fall due, and publishes
-//! what they change. Answering goes on meanwhile in the workers' own threads; all that the loop and
+//! the last one is, names of no zone get SERVFAIL, not REFUSED. From then on the loop waits for the
+//! watcher, for orders (control socket, signals) and for keys that fall due, and publishes what they
+//! change. Answering goes on meanwhile in the workers' own threads; all that the loop and
 //! they share is the pointer to the served zones.
 
 mod base;
@@ -11,6 +12,7 @@ mod check;
 mod cookies;
 mod engine;
 mod key_files;
+mod leaving;
 mod news;
 mod orders;
 mod signals;
@@ -30,6 +32,7 @@ use crate::watch::{self, Root, WatchError, Watcher};
 use crate::zone::ZoneSet;
 use cookies::Cookies;
 use engine::{Engine, Progress};
+use leaving::Leaving;
 use news::News;
 use signals::Signal;
 use sources::{CONFIG, KEYS, Sources, ZONES};
@@ -87,6 +90,7 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
         publisher,
         zones,
         watcher,
+        leaving: Leaving::default(),
         news: News::default(),
         cookies,
     };
