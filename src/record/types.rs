@@ -132,6 +132,29 @@ impl RecordType {
     pub fn is_meta(self) -> bool {
         self == Self::OPT || self == Self::NXNAME || (249..=255).contains(&self.0)
     }
+
+    /// Where names stand in the data that other servers may have compressed, as steps of octets to pass over and names
+    /// that follow (RFC 3597 §4: the types of RFC 1035, and those of before 2003 that some compressed as well).
+    pub fn names_in_rdata(self) -> Option<&'static [(usize, usize)]> {
+        Some(match self {
+            Self::NS
+            | Self::CNAME
+            | Self::PTR
+            | Self::DNAME
+            | Self::MB
+            | Self::MD
+            | Self::MF
+            | Self::MG
+            | Self::MR
+            | Self::NXT => &[(0, 1)],
+            Self::SOA | Self::MINFO | Self::RP => &[(0, 2)],
+            Self::MX | Self::AFSDB | Self::RT | Self::KX => &[(2, 1)],
+            Self::PX => &[(2, 2)],
+            Self::SRV => &[(6, 1)],
+            Self::SIG => &[(18, 1)],
+            _ => return None,
+        })
+    }
 }
 
 impl fmt::Display for RecordType {
