@@ -34,6 +34,7 @@ pub mod zonefile;
 pub mod answer;
 pub mod compose;
 pub mod publish;
+pub mod transfer;
 
 pub mod cli;
 pub mod config;

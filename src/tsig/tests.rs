@@ -67,12 +67,16 @@ fn each_changed_octet_is_noticed() {
         let mut changed = query.clone();
         changed[at] ^= 0x20;
         let Ok(Some(found)) = SignedQuery::find(&changed) else { continue };
-        // The ID may be another's, a forwarder's (RFC 8945 §5.5), and names have no case.
-        let is_free = at < 2 || changed.eq_ignore_ascii_case(&query) && found.key_name == name("hoster");
-        let question = 12..12 + 13;
+        // The ID may be another's, a forwarder's (RFC 8945 §5.5); the names of key and algorithm have no case.
+        let is_in_name = |name: &[u8]| {
+            let start = query.windows(name.len()).position(|window| window == name).unwrap();
+            (start..start + name.len()).contains(&at) && query[at].is_ascii_alphabetic()
+        };
+        let key_name = name("hoster");
+        let is_free = at < 2 || is_in_name(key_name.as_wire()) || is_in_name(Algorithm::Sha256.wire());
         assert_eq!(
             ring.verify(&found, NOW).is_ok(),
-            is_free && !question.contains(&at),
+            is_free,
             "octet {at}"
         );
     }
@@ -177,8 +181,6 @@ fn keys_are_read_from_the_files_of_bind_and_knot_and_bare() {
     ] {
         assert_eq!(Key::from_file(&hoster, configured, text).as_ref(), Ok(&wanted), "{text}");
     }
-    let slashes = "key k { algorithm hmac-sha256; secret //8/; };";
-    assert!(Key::from_file(&name("k"), None, slashes).is_err_and(|error| error == KeyError::Secret));
     let slashes = "key k { algorithm hmac-sha256; secret //8=; };";
     assert!(Key::from_file(&name("k"), None, slashes).is_ok());
 }

@@ -144,6 +144,12 @@ impl Zone {
         self.nodes.iter().map(|entry| Node { zone: self, entry })
     }
 
+    /// The node of this number in canonical order; the apex is 0.
+    pub fn node_at(&self, number: usize) -> Option<Node<'_>> {
+        let entry = self.nodes.get(number)?;
+        Some(Node { zone: self, entry })
+    }
+
     /// Every record in canonical order, but the SOA first of all.
     pub fn records(&self) -> impl Iterator<Item = Record> + '_ {
         self.nodes()
@@ -269,6 +275,12 @@ impl<'z> Node<'z> {
     pub fn rrsets(self) -> impl Iterator<Item = Rrset<'z>> {
         let first = self.entry.first_rrset as usize;
         (first..first + usize::from(self.entry.rrset_count)).map(move |number| self.zone.rrset(number))
+    }
+
+    /// The RRset of this number, in the order of [`Self::rrsets`].
+    pub fn rrset_at(self, number: usize) -> Option<Rrset<'z>> {
+        let first = self.entry.first_rrset as usize;
+        (number < usize::from(self.entry.rrset_count)).then(|| self.zone.rrset(first + number))
     }
 
     /// Is there a CNAME here?

@@ -1,0 +1,12 @@
+//! Zones on their way to other servers and from them: AXFR (RFC 5936), IXFR (RFC 1995), NOTIFY (RFC 1996).
+//!
+//! Here is what can be decided without a socket: who may have a zone ([`policy`]), what changed between two of its
+//! versions ([`Delta`]), and the messages that tell it ([`Outgoing`]). Sockets and time are the edges' matter.
+
+mod delta;
+mod outgoing;
+mod policy;
+
+pub use delta::{Delta, WireRecord};
+pub use outgoing::{Content, Outgoing, Oversize};
+pub use policy::{AddressPrefix, Allowed, Policies, Remote, SharedPolicies, TransferPolicy};
