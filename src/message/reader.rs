@@ -87,7 +87,11 @@ impl<'m> Message<'m> {
             return Ok(None);
         }
         let (name, at) = read_name(self.bytes, HEADER_LEN).ok_or(BadMessage)?;
-        let &[t0, t1, c0, c1] = self.bytes.get(at..).and_then(|rest| rest.first_chunk()).ok_or(BadMessage)?;
+        let &[t0, t1, c0, c1] = self
+            .bytes
+            .get(at..)
+            .and_then(|rest| rest.first_chunk())
+            .ok_or(BadMessage)?;
         let rtype = RecordType(u16::from_be_bytes([t0, t1]));
         Ok(Some((name, rtype, u16::from_be_bytes([c0, c1]))))
     }
@@ -139,10 +143,17 @@ impl RawRecord<'_> {
         let mut out = Vec::with_capacity(raw.len() + 32);
         let mut at = start;
         for (fixed, names) in layout.iter().copied() {
-            out.extend_from_slice(self.message.get(at..at + fixed).filter(|_| at + fixed <= end).ok_or(BadMessage)?);
+            out.extend_from_slice(
+                self.message
+                    .get(at..at + fixed)
+                    .filter(|_| at + fixed <= end)
+                    .ok_or(BadMessage)?,
+            );
             at += fixed;
             for _ in 0..names {
-                let (name, after) = read_name(self.message, at).filter(|(_, after)| *after <= end).ok_or(BadMessage)?;
+                let (name, after) = read_name(self.message, at)
+                    .filter(|(_, after)| *after <= end)
+                    .ok_or(BadMessage)?;
                 out.extend_from_slice(name.as_wire());
                 at = after;
             }
@@ -197,7 +208,8 @@ pub fn read_name(bytes: &[u8], start: usize) -> Option<(Name, usize)> {
             }
             label @ 1..=63 => {
                 let label = 1 + usize::from(label);
-                wire.get_mut(len..len + label)?.copy_from_slice(bytes.get(at..at + label)?);
+                wire.get_mut(len..len + label)?
+                    .copy_from_slice(bytes.get(at..at + label)?);
                 (len, at) = (len + label, at + label);
             }
             high @ 0xc0.. => {

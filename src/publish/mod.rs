@@ -25,7 +25,7 @@ pub use life::{KeyState, Periods, Stage, Turn};
 pub use publisher::{Change, Fate, Outcome, Published, Publisher, RETRY_SECS, judge_serial};
 pub use rules::ZoneState;
 pub use serial::Serial;
-pub use store::{Store, StoreError, Stored};
+pub use store::{Journal, Store, StoreError, Stored};
 
 use crate::zone::ZoneSet;
 use arc_swap::ArcSwap;

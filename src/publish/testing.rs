@@ -67,3 +67,10 @@ pub(super) fn serve(apex: &str, serial: u32, content: u8, composed: bool) -> Cha
 pub(super) fn remove(apex: &str) -> Change {
     Change::Remove { apex: name(apex) }
 }
+
+/// A zone of nothing but SOA and NS.
+pub(super) fn zone(apex: &str, serial: u32) -> crate::zone::Zone {
+    crate::zone::Zone::build(&name(apex), records(apex, serial), &[])
+        .unwrap()
+        .0
+}

@@ -195,7 +195,10 @@ fn first_of_block(block: &[u8]) -> Option<&[u8]> {
 /// What differs at one name; a version that has not the name gives no node.
 fn compare_nodes(old: Option<Node<'_>>, new: Option<Node<'_>>, removed: &mut Vec<u8>, added: &mut Vec<u8>) {
     if let (Some(old), Some(new)) = (old, new)
-        && old.rrsets().map(|rrset| rrset.block).eq(new.rrsets().map(|rrset| rrset.block))
+        && old
+            .rrsets()
+            .map(|rrset| rrset.block)
+            .eq(new.rrsets().map(|rrset| rrset.block))
     {
         return;
     }
@@ -264,11 +267,7 @@ mod tests {
             ttl,
             rdata: rdata.into(),
         };
-        let soa = [
-            b"\0\0".as_slice(),
-            &[serial, 1, 1, 1, 1].map(u32::to_be_bytes).concat(),
-        ]
-        .concat();
+        let soa = [b"\0\0".as_slice(), &[serial, 1, 1, 1, 1].map(u32::to_be_bytes).concat()].concat();
         let mut records = vec![
             record(apex.clone(), RecordType::SOA, 60, &soa),
             record(apex.clone(), RecordType::NS, 60, b"\x02ns\0"),
@@ -292,10 +291,11 @@ mod tests {
 
     fn content(zone: &Zone) -> BTreeSet<Vec<u8>> {
         let records = zone.nodes().flat_map(|node| {
-            node.rrsets()
-                .flat_map(move |rrset| {
-                    rrset.records().map(move |record| [node.name(), record.fixed, record.rdata].concat())
-                })
+            node.rrsets().flat_map(move |rrset| {
+                rrset
+                    .records()
+                    .map(move |record| [node.name(), record.fixed, record.rdata].concat())
+            })
         });
         records.collect()
     }
@@ -305,7 +305,10 @@ mod tests {
         let mut content = content.clone();
         let octets = |record: WireRecord<'_>| [record.owner, record.rest].concat();
         for record in delta.removed() {
-            assert!(content.remove(&octets(record)), "{record:?} is not there to be taken out");
+            assert!(
+                content.remove(&octets(record)),
+                "{record:?} is not there to be taken out"
+            );
         }
         for record in delta.added() {
             assert!(content.insert(octets(record)), "{record:?} is there already");

@@ -6,7 +6,9 @@
 mod delta;
 mod outgoing;
 mod policy;
+mod request;
 
 pub use delta::{Delta, WireRecord};
 pub use outgoing::{Content, Outgoing, Oversize};
 pub use policy::{AddressPrefix, Allowed, Policies, Remote, SharedPolicies, TransferPolicy};
+pub use request::{Refused, Transfers, is_request};

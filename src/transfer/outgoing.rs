@@ -76,7 +76,10 @@ pub struct Oversize {
 impl Outgoing {
     /// Begins the answer to `query`, whose question ends at `question_end`.
     pub fn new(zone: Arc<Zone>, content: Content, query: &[u8], question_end: usize) -> Self {
-        let mut head: Box<[u8]> = query.get(..question_end.max(HEADER_LEN)).unwrap_or(&[0; HEADER_LEN]).into();
+        let mut head: Box<[u8]> = query
+            .get(..question_end.max(HEADER_LEN))
+            .unwrap_or(&[0; HEADER_LEN])
+            .into();
         let asked = u16::from_be_bytes([head[2], head[3]]);
         // RFC 5936 §2.2.1: QR and AA; RD is copied (RFC 1035 §4.1.1).
         let answered = flags::QR | flags::AA | asked & (flags::RD | flags::CD);
@@ -351,7 +354,8 @@ fn is_whole_labels(octets: &[u8]) -> bool {
 }
 
 fn type_of(rest: &[u8]) -> RecordType {
-    rest.first_chunk().map_or(RecordType(0), |rtype| RecordType(u16::from_be_bytes(*rtype)))
+    rest.first_chunk()
+        .map_or(RecordType(0), |rtype| RecordType(u16::from_be_bytes(*rtype)))
 }
 
 #[cfg(test)]

@@ -169,7 +169,11 @@ mod tests {
             ("2001:db8::1/128", "2001:db8::1", true),
             ("::/0", "2001:db8::1", true),
         ] {
-            assert_eq!(prefix(text).contains(address.parse().unwrap()), holds, "{text} {address}");
+            assert_eq!(
+                prefix(text).contains(address.parse().unwrap()),
+                holds,
+                "{text} {address}"
+            );
         }
         assert!(AddressPrefix::new("192.0.2.1".parse().unwrap(), 33).is_none());
         assert_eq!(prefix("192.0.2.7/32").to_string(), "192.0.2.7");
@@ -182,9 +186,18 @@ mod tests {
         let other = Name::from_text("other").unwrap();
         let policy = TransferPolicy {
             allow: vec![
-                Allowed { from: Some(prefix("192.0.2.53/32")), key: None },
-                Allowed { from: Some(prefix("2001:db8::/32")), key: Some(key.clone()) },
-                Allowed { from: None, key: Some(other.clone()) },
+                Allowed {
+                    from: Some(prefix("192.0.2.53/32")),
+                    key: None,
+                },
+                Allowed {
+                    from: Some(prefix("2001:db8::/32")),
+                    key: Some(key.clone()),
+                },
+                Allowed {
+                    from: None,
+                    key: Some(other.clone()),
+                },
             ],
             ..TransferPolicy::default()
         };
@@ -197,7 +210,11 @@ mod tests {
             ("2001:db8::7", Some(&key), true),
             ("203.0.113.9", Some(&other), true),
         ] {
-            assert_eq!(policy.allows(address.parse().unwrap(), signed_by), allowed, "{address} {signed_by:?}");
+            assert_eq!(
+                policy.allows(address.parse().unwrap(), signed_by),
+                allowed,
+                "{address} {signed_by:?}"
+            );
         }
         assert!(!TransferPolicy::default().allows("192.0.2.1".parse().unwrap(), Some(&key)));
     }

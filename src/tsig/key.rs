@@ -54,11 +54,7 @@ pub enum KeyError {
 impl Key {
     /// A key; the name in any case.
     pub fn new(name: &Name, algorithm: Algorithm, secret: &str) -> Result<Self, KeyError> {
-        let secret = Zeroizing::new(
-            BASE64_STANDARD
-                .decode(secret.trim())
-                .map_err(|_| KeyError::Secret)?,
-        );
+        let secret = Zeroizing::new(BASE64_STANDARD.decode(secret.trim()).map_err(|_| KeyError::Secret)?);
         if secret.is_empty() {
             return Err(KeyError::Secret);
         }
@@ -201,7 +197,9 @@ impl<'t> Iterator for Words<'t> {
         }
         let (word, rest) = match self.rest.strip_prefix('"') {
             Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
-            None => self.rest.split_at(self.rest.find(punctuation).unwrap_or(self.rest.len())),
+            None => self
+                .rest
+                .split_at(self.rest.find(punctuation).unwrap_or(self.rest.len())),
         };
         (self.rest, self.last) = (rest, word);
         (!word.is_empty()).then_some(word)

@@ -15,7 +15,7 @@ mod session;
 mod tests;
 
 pub use algorithm::Algorithm;
-pub use key::{Key, KeyError, Keyring, KeyText, SharedKeyring};
+pub use key::{Key, KeyError, KeyText, Keyring, SharedKeyring};
 pub use record::{SignedQuery, TsigError};
 pub use session::{Refusal, Session, Unverified};
 

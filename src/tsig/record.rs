@@ -56,7 +56,10 @@ impl<'m> SignedQuery<'m> {
         for number in 1..=records {
             let owner = at;
             let fixed_at = skip_name(message, at).ok_or(Malformed)?;
-            let fixed = message.get(fixed_at..).and_then(|rest| rest.first_chunk::<10>()).ok_or(Malformed)?;
+            let fixed = message
+                .get(fixed_at..)
+                .and_then(|rest| rest.first_chunk::<10>())
+                .ok_or(Malformed)?;
             let len = usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
             let rdata = message.get(fixed_at + 10..fixed_at + 10 + len).ok_or(Malformed)?;
             at = fixed_at + 10 + len;

@@ -336,4 +336,3 @@ fn timers(hash: &mut Hash, time: u64, fudge: u16) {
     hash.update(&time.to_be_bytes()[2..]);
     hash.update(&fudge.to_be_bytes());
 }
-

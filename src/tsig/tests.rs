@@ -66,7 +66,9 @@ fn each_changed_octet_is_noticed() {
     for at in 0..query.len() {
         let mut changed = query.clone();
         changed[at] ^= 0x20;
-        let Ok(Some(found)) = SignedQuery::find(&changed) else { continue };
+        let Ok(Some(found)) = SignedQuery::find(&changed) else {
+            continue;
+        };
         // The ID may be another's, a forwarder's (RFC 8945 §5.5); the names of key and algorithm have no case.
         let is_in_name = |name: &[u8]| {
             let start = query.windows(name.len()).position(|window| window == name).unwrap();
@@ -74,11 +76,7 @@ fn each_changed_octet_is_noticed() {
         };
         let key_name = name("hoster");
         let is_free = at < 2 || is_in_name(key_name.as_wire()) || is_in_name(Algorithm::Sha256.wire());
-        assert_eq!(
-            ring.verify(&found, NOW).is_ok(),
-            is_free,
-            "octet {at}"
-        );
+        assert_eq!(ring.verify(&found, NOW).is_ok(), is_free, "octet {at}");
     }
 }
 
@@ -91,11 +89,17 @@ fn the_wrong_key_algorithm_secret_and_time_are_told() {
     assert!(refusal.to_string().contains("no [[tsig]] has that name"), "{refusal}");
     let refusal = told(&ring(Algorithm::Sha512), NOW);
     assert_eq!(refusal.error(), TsigError::BADKEY);
-    assert!(refusal.to_string().contains("ours of that name is of hmac-sha512"), "{refusal}");
+    assert!(
+        refusal.to_string().contains("ours of that name is of hmac-sha512"),
+        "{refusal}"
+    );
     let other = Key::new(&name("hoster"), Algorithm::Sha256, "b3RoZXI=").unwrap();
     let refusal = told(&[other].into_iter().collect(), NOW);
     assert_eq!(refusal.error(), TsigError::BADSIG);
-    for (now, words) in [(NOW + 301, "signed 301 s ago"), (NOW - 400, "signed 400 s in the future")] {
+    for (now, words) in [
+        (NOW + 301, "signed 301 s ago"),
+        (NOW - 400, "signed 400 s in the future"),
+    ] {
         let refusal = told(&ring(Algorithm::Sha256), now);
         assert_eq!(refusal.error(), TsigError::BADTIME);
         assert!(refusal.to_string().contains(words), "{refusal}");
@@ -166,7 +170,9 @@ fn a_signature_anywhere_but_at_the_end_is_malformed() {
 fn keys_are_read_from_the_files_of_bind_and_knot_and_bare() {
     let hoster = name("hoster.example");
     let wanted = Key::new(&hoster, Algorithm::Sha512, SECRET).unwrap();
-    let bind = format!("# by tsig-keygen\nkey \"hoster.example.\" {{\n\talgorithm hmac-sha512;\n\tsecret \"{SECRET}\";\n}};\n");
+    let bind = format!(
+        "# by tsig-keygen\nkey \"hoster.example.\" {{\n\talgorithm hmac-sha512;\n\tsecret \"{SECRET}\";\n}};\n"
+    );
     let knot = format!(
         "# hmac-sha512:hoster.example.:{SECRET}\nkey:\n- id: hoster.example.\n  algorithm: hmac-sha512\n  secret: {SECRET}\n"
     );
@@ -179,7 +185,11 @@ fn keys_are_read_from_the_files_of_bind_and_knot_and_bare() {
         (SECRET, Some(Algorithm::Sha512)),
         (&format!("{SECRET}\n"), Some(Algorithm::Sha512)),
     ] {
-        assert_eq!(Key::from_file(&hoster, configured, text).as_ref(), Ok(&wanted), "{text}");
+        assert_eq!(
+            Key::from_file(&hoster, configured, text).as_ref(),
+            Ok(&wanted),
+            "{text}"
+        );
     }
     let slashes = "key k { algorithm hmac-sha256; secret //8=; };";
     assert!(Key::from_file(&name("k"), None, slashes).is_ok());
@@ -191,10 +201,15 @@ fn a_key_file_that_is_none_says_what_is_wrong() {
     let told = |text: &str, configured| Key::from_file(&hoster, configured, text).unwrap_err().to_string();
     assert!(told("", None).contains("holds no key"));
     assert!(told("key other { secret \"YQ==\"; };", None).contains("no key named `hoster.` in it, but other"));
-    assert!(told("key hoster { algorithm hmac-sha9; secret \"YQ==\"; };", None).contains("`hmac-sha9` is no algorithm"));
+    assert!(
+        told("key hoster { algorithm hmac-sha9; secret \"YQ==\"; };", None).contains("`hmac-sha9` is no algorithm")
+    );
     assert!(told("key hoster { algorithm hmac-sha256; };", None).contains("has no secret"));
     assert!(told("key hoster { algorithm hmac-sha256; secret \"?\"; };", None).contains("no base64"));
-    let both = told("key hoster { algorithm hmac-sha256; secret \"YQ==\"; };", Some(Algorithm::Sha512));
+    let both = told(
+        "key hoster { algorithm hmac-sha256; secret \"YQ==\"; };",
+        Some(Algorithm::Sha512),
+    );
     assert!(both.contains("the file says hmac-sha256"), "{both}");
     assert!(!format!("{:?}", key(Algorithm::Sha256)).contains("c2VjcmV0"));
 }

@@ -134,6 +134,11 @@ impl Zone {
         self
     }
 
+    /// Octets of all names and records: what a transfer takes, more or less.
+    pub fn octets(&self) -> usize {
+        self.arena.len()
+    }
+
     /// How many records, the SOA counted once.
     pub fn record_count(&self) -> usize {
         self.rrsets.iter().map(|rrset| usize::from(rrset.count)).sum()

@@ -1,6 +1,6 @@
 //! The state store: what must survive a restart, a kill -9 and a power cut.
 //!
-//! On disk: `signpost.redb` in the state directory, a redb database of three tables, and `lock`,
+//! On disk: `signpost.redb` in the state directory, a redb database of four tables, and `lock`,
 //! held by the Signpost that uses the directory and naming its process.
 //!
 //! | table | key | value |
@@ -8,6 +8,7 @@
 //! | `meta` | `"format"` | the version of this layout, [`FORMAT`] |
 //! | `zones` | apex, wire form in lower case | published serial, file's serial, composed, SHA-256 of the content |
 //! | `keys` | signing domain in wire form, then the selector | one key as JSON, see [`row`] |
+//! | `journal` | apex in wire form, then a number | what changed between two versions, see [`journal`] |
 //!
 //! A commit is one write transaction, flushed to the disk before it returns: all of a batch is
 //! stored or nothing of it. After a failed commit the file is opened anew at the next one, for the
@@ -19,18 +20,22 @@
 //! do not forgive; [`Store::move_aside`] does it when the operator asks.
 
 mod error;
+mod journal;
 mod row;
 
 pub use error::StoreError;
+pub use journal::{Entry, Journal};
 
 use super::life::KeyState;
 use super::rules::ZoneState;
 use crate::name::Name;
+use arc_swap::ArcSwapOption;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The version of the layout that this Signpost writes, and the newest it reads.
 pub const FORMAT: u64 = 1;
@@ -62,6 +67,8 @@ pub struct Writes<'a> {
     pub zones: Vec<(Box<[u8]>, ZoneState)>,
     /// Keys by signing domain and selector; `None` forgets one.
     pub keys: Vec<(&'a Name, &'a str, Option<&'a KeyState>)>,
+    /// What changed in zones that others may fetch.
+    pub journal: Vec<Entry<'a>>,
 }
 
 /// An open state store.
@@ -69,7 +76,7 @@ pub struct Writes<'a> {
 pub struct Store {
     path: PathBuf,
     /// `None` after a failed commit, until the next one.
-    database: Option<Database>,
+    database: Arc<ArcSwapOption<Database>>,
     /// Locked as long as it lives.
     _lock: File,
 }
@@ -83,7 +90,7 @@ impl Store {
         let stored = read(&database).map_err(|fault| fault.at(&path))?;
         let store = Self {
             path,
-            database: Some(database),
+            database: Arc::new(ArcSwapOption::from_pointee(database)),
             _lock: lock,
         };
         Ok((store, stored))
@@ -127,13 +134,26 @@ impl Store {
 
     /// Writes a batch and flushes it to the disk. After an error nothing of it counts as stored.
     pub fn commit(&mut self, writes: &Writes<'_>) -> Result<(), StoreError> {
-        let database = match self.database.take() {
+        let database = match self.database.load_full() {
             Some(database) => database,
-            None => open_database(&self.path)?,
+            None => {
+                let database = Arc::new(open_database(&self.path)?);
+                self.database.store(Some(Arc::clone(&database)));
+                database
+            }
         };
-        write(&database, writes).map_err(|fault| fault.at(&self.path))?;
-        self.database = Some(database);
-        Ok(())
+        write(&database, writes).map_err(|fault| {
+            self.database.store(None);
+            fault.at(&self.path)
+        })
+    }
+
+    /// A reader of the journal.
+    pub fn journal(&self) -> Journal {
+        Journal {
+            database: Arc::clone(&self.database),
+            path: self.path.clone(),
+        }
     }
 }
 
@@ -247,6 +267,7 @@ fn write(database: &Database, writes: &Writes<'_>) -> Result<(), Fault> {
             };
         }
     }
+    journal::write(&transaction, &writes.journal)?;
     transaction.commit()?;
     Ok(())
 }

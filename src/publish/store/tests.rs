@@ -43,6 +43,7 @@ fn filled(dir: &Path) -> Vec<u8> {
     let writes = Writes {
         zones: vec![zone("example.org", 7), zone("example.net", 9)],
         keys: keys(&states),
+        ..Writes::default()
     };
     store.commit(&writes).unwrap();
     drop(store);
@@ -77,6 +78,7 @@ fn what_is_committed_is_there_after_reopening() {
     let writes = Writes {
         zones: zones.clone(),
         keys: keys(&states),
+        ..Writes::default()
     };
     store.commit(&writes).unwrap();
     drop(store);
@@ -88,6 +90,7 @@ fn what_is_committed_is_there_after_reopening() {
     let writes = Writes {
         zones: vec![],
         keys: vec![(&org, "s1", None), (&org, "never-there", None)],
+        ..Writes::default()
     };
     store.commit(&writes).unwrap();
     drop(store);
@@ -244,5 +247,79 @@ proptest! {
             }
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
+    }
+}
+
+mod journal {
+    use super::*;
+    use crate::publish::testing;
+    use crate::transfer::Delta;
+
+    /// What leads from one version of an otherwise empty zone to another.
+    fn delta(from: u32, to: u32) -> Delta {
+        Delta::between(&testing::zone("example.org", from), &testing::zone("example.org", to))
+    }
+
+    fn append(store: &mut Store, zone: &str, delta: &Delta, keep: usize) {
+        let entry = Entry {
+            zone: zone_key(&name(zone)),
+            delta,
+            keep,
+        };
+        let writes = Writes {
+            journal: vec![entry],
+            ..Writes::default()
+        };
+        store.commit(&writes).unwrap();
+    }
+
+    fn between(journal: &Journal, from: u32, to: u32) -> Option<Vec<(u32, u32)>> {
+        let deltas = journal.between(&name("Example.org"), from, to).unwrap()?;
+        Some(deltas.iter().map(|delta| (delta.from, delta.to)).collect())
+    }
+
+    #[test]
+    fn leads_from_each_kept_version_to_the_newest_through_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(dir.path()).unwrap();
+        let journal = store.journal();
+        assert_eq!(between(&journal, 1, 2), None);
+        for serial in 1..4 {
+            append(&mut store, "example.org", &delta(serial, serial + 1), 1 << 16);
+            append(&mut store, "org", &delta(serial, serial + 10), 1 << 16);
+        }
+        assert_eq!(between(&journal, 1, 4), Some(vec![(1, 2), (2, 3), (3, 4)]));
+        assert_eq!(between(&journal, 3, 4), Some(vec![(3, 4)]));
+        assert_eq!(between(&journal, 0, 4), None, "older than the journal");
+        assert_eq!(between(&journal, 2, 3), None, "not what is served");
+        drop((store, journal));
+        let (store, _) = Store::open(dir.path()).unwrap();
+        assert_eq!(between(&store.journal(), 2, 4), Some(vec![(2, 3), (3, 4)]));
+    }
+
+    #[test]
+    fn a_gap_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(dir.path()).unwrap();
+        append(&mut store, "example.org", &delta(1, 2), 1 << 16);
+        append(&mut store, "example.org", &delta(3, 4), 1 << 16);
+        assert_eq!(between(&store.journal(), 1, 4), None);
+        assert_eq!(between(&store.journal(), 3, 4), Some(vec![(3, 4)]));
+    }
+
+    #[test]
+    fn the_newest_are_kept_within_bounds() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(dir.path()).unwrap();
+        let one = delta(1, 2).to_bytes().len();
+        for serial in 1..100 {
+            append(&mut store, "example.org", &delta(serial, serial + 1), 3 * one + 1);
+        }
+        let journal = store.journal();
+        assert_eq!(between(&journal, 97, 100).map(|deltas| deltas.len()), Some(3));
+        assert_eq!(between(&journal, 96, 100), None);
+        // One that is larger than what may be kept leaves nothing that leads to it.
+        append(&mut store, "example.org", &delta(100, 101), one - 1);
+        assert_eq!(between(&journal, 100, 101), None);
     }
 }

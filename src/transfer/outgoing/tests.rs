@@ -41,7 +41,11 @@ fn zone(apex: &str, hosts: usize, serial: u32) -> Arc<Zone> {
         records.push(record(&host, RecordType::A, &[192, 0, 3, number as u8]));
         let text = [&[100][..], &[b'x'; 100]].concat();
         records.push(record(&host, RecordType::TXT, &text));
-        records.push(record(&at(&format!("alias.host{number}")), RecordType::CNAME, &wire(&host)));
+        records.push(record(
+            &at(&format!("alias.host{number}")),
+            RecordType::CNAME,
+            &wire(&host),
+        ));
     }
     Arc::new(Zone::build(&name(apex), records, &[]).unwrap().0)
 }
@@ -75,7 +79,11 @@ fn records(messages: &[Vec<u8>]) -> Vec<String> {
     for bytes in messages {
         let message = Message::read(bytes).unwrap();
         assert_eq!((message.id, message.flags), (0xabcd, flags::QR | flags::AA | flags::RD));
-        for raw in message.records().map(Result::unwrap).filter(|raw| raw.part == Part::Answer) {
+        for raw in message
+            .records()
+            .map(Result::unwrap)
+            .filter(|raw| raw.part == Part::Answer)
+        {
             let record = Record {
                 owner: raw.owner.clone(),
                 rtype: raw.rtype,
@@ -130,7 +138,10 @@ fn messages_are_filled_and_names_are_compressed() {
     let zone = zone("example.org", 2000, 7);
     let messages = messages(begin(&zone, Content::Whole, &query("example.org")), 65_535);
     let octets: usize = messages.iter().map(Vec::len).sum();
-    let uncompressed: usize = zone.records().map(|r| r.owner.as_wire().len() + 10 + r.rdata.len()).sum();
+    let uncompressed: usize = zone
+        .records()
+        .map(|r| r.owner.as_wire().len() + 10 + r.rdata.len())
+        .sum();
     assert!(octets * 100 < uncompressed * 86, "{octets} of {uncompressed}");
     assert_eq!(messages.len(), octets.div_ceil(65_535 - 130), "each as full as can be");
 }
@@ -195,6 +206,8 @@ fn a_record_that_fits_into_no_message_breaks_the_transfer_off() {
     let zone = zone("example.org", 1, 7);
     let mut transfer = begin(&zone, Content::Whole, &query("example.org"));
     let mut out = vec![0; 150];
-    let told = std::iter::repeat_with(|| transfer.write(&mut out, 0)).take(9).find_map(Result::err);
+    let told = std::iter::repeat_with(|| transfer.write(&mut out, 0))
+        .take(9)
+        .find_map(Result::err);
     assert_eq!(told.unwrap().rtype, RecordType::TXT);
 }
