@@ -91,6 +91,14 @@ impl Answered {
         Self::new(len, len, len)
     }
 
+    /// The same response, longer by what was appended to it.
+    pub(super) fn grown_to(self, len: usize) -> Self {
+        Self {
+            len: len as u16,
+            ..self
+        }
+    }
+
     /// Octets of the response.
     pub fn len(&self) -> usize {
         usize::from(self.len)

@@ -6,7 +6,8 @@
 //!
 //! 1. read the query (RFC 9619, RFC 6891): silence for what is no query, FORMERR, NOTIMP, BADVERS;
 //! 2. class: CH for the server's own identity ([`chaos`]), IN for zones, REFUSED for the rest;
-//! 3. types that are no data: transfers are refused here, the others are not implemented;
+//! 3. types that are no data: transfers that were not begun by TCP are refused here, the others are not implemented;
+//!    a signed query ([`signed`]) is judged before, and its response signed;
 //! 4. the zone with the longest apex, its parent for DS (RFC 4035 §3.1.4.1); REFUSED without one;
 //! 5. the zone's answer ([`authoritative`]);
 //! 6. what the client asked for by EDNS options: its cookie first of all ([`cookie`]).
@@ -19,15 +20,20 @@ mod authoritative;
 mod chaos;
 mod client;
 mod cookie;
+mod signed;
 #[cfg(test)]
 mod tests;
 
 use crate::message::{
-    EXTENDED_ERROR_LEN, Edns, ExtendedError, Malformed, OPT_LEN, Query, Rcode, ReplyOptions, Response, ZoneVersion,
-    write_error,
+    EXTENDED_ERROR_LEN, Edns, ExtendedError, Malformed, OPT_LEN, Owner, Query, Rcode, ReplyOptions, Response, Section,
+    ZoneVersion, flags, write_error,
 };
+use crate::name::Name;
 use crate::record::RecordType;
+use crate::transfer::Transfers;
 use crate::zone::{LookupName, Zone, ZoneSet};
+
+use std::sync::Arc;
 
 pub use client::{Answered, Client, Kind, Subject, Transport};
 pub use cookie::{Secrets, SecretsError, SharedSecrets, Standing};
@@ -45,6 +51,8 @@ pub struct Settings {
     pub keepalive: Option<u16>,
     /// The secrets of server cookies; cookies are ignored when absent.
     pub cookies: Option<SharedSecrets>,
+    /// Who may fetch zones, and the keys of signed queries; nobody and none when absent.
+    pub transfers: Option<Arc<Transfers>>,
 }
 
 impl Default for Settings {
@@ -55,6 +63,7 @@ impl Default for Settings {
             max_udp_payload: 1232,
             keepalive: None,
             cookies: None,
+            transfers: None,
         }
     }
 }
@@ -122,7 +131,38 @@ pub fn answer(
             return write_error(out, bytes, end, rcode, payload).map(|len| Answered::new(len, end, end));
         }
     };
-    let limit = response_limit(settings, client.transport, query.edns);
+    if signed::may_be(&query)
+        && let Ok(answered) = signed::answer(zones, settings, client, &query, out)
+    {
+        return answered;
+    }
+    let asker = Asker {
+        client,
+        key: None,
+        reserve: 0,
+    };
+    answer_unsigned(zones, settings, &asker, &query, out)
+}
+
+/// Who asks, and what his signature asks for.
+struct Asker<'a> {
+    client: &'a Client<'a>,
+    /// The key that the query was signed with.
+    key: Option<&'a Name>,
+    /// Room to be left for the signature of the response.
+    reserve: usize,
+}
+
+/// Answers a query whose signature, if it had one, is good and gone.
+fn answer_unsigned(
+    zones: &ZoneSet,
+    settings: &Settings,
+    asker: &Asker<'_>,
+    query: &Query<'_>,
+    out: &mut [u8],
+) -> Option<Answered> {
+    let client = asker.client;
+    let limit = response_limit(settings, client.transport, query.edns) - asker.reserve;
     // Room for the error option is not kept: a response with one has no records.
     let mut reserve = 0;
     let mut told = None;
@@ -136,13 +176,13 @@ pub fn answer(
     if out.len() < query.question_end + OPT_LEN + EXTENDED_ERROR_LEN {
         return None;
     }
-    let mut response = Response::new(out, &query, limit, reserve);
+    let mut response = Response::new(out, query, limit, reserve);
     let outcome = match query.edns {
         // RFC 6891 §6.1.3: the version we know is told, the question is not looked at.
         Some(edns) if edns.version > 0 => Outcome::code(Rcode::BADVERS),
         // RFC 7873 §5.4: the cookie is all that was asked for.
         _ if query.qname.is_empty() => Outcome::code(Rcode::NOERROR),
-        _ => dispatch(zones, settings, &query, &mut response),
+        _ => dispatch(zones, settings, asker, query, &mut response),
     };
     let opt = response.written();
     let standing = told.as_ref().map_or(Standing::Unknown, |told| told.standing);
@@ -225,6 +265,7 @@ fn response_limit(settings: &Settings, transport: Transport, edns: Option<Edns<'
 fn dispatch<'z>(
     zones: &'z ZoneSet,
     settings: &Settings,
+    asker: &Asker<'_>,
     query: &Query<'_>,
     response: &mut Response<'_>,
 ) -> Outcome<'z> {
@@ -234,7 +275,7 @@ fn dispatch<'z>(
         _ => return Outcome::refused(ExtendedError::NOT_AUTHORITATIVE),
     }
     match query.qtype {
-        RecordType::AXFR | RecordType::IXFR => return refuse_transfer(zones, query),
+        RecordType::AXFR | RecordType::IXFR => return transfer(zones, settings, asker, query, response),
         // RFC 6895 §3.1: OPT, TKEY and TSIG are no questions; MAILA and MAILB are obsolete (RFC 1035 §3.2.3).
         RecordType::OPT | RecordType::TKEY | RecordType::TSIG => return Outcome::code(Rcode::FORMERR),
         RecordType::MAILA | RecordType::MAILB => return Outcome::code(Rcode::NOTIMP),
@@ -262,19 +303,39 @@ fn not_ours(zones: &ZoneSet) -> Outcome<'static> {
     Outcome::refused(ExtendedError::NOT_AUTHORITATIVE)
 }
 
-/// Transfers are refused to everybody; of what is no zone, they cannot be had (RFC 5936 §2.2.1).
-fn refuse_transfer(zones: &ZoneSet, query: &Query<'_>) -> Outcome<'static> {
+/// A transfer that was not begun: who may not have the zone is refused, and what is no zone cannot be had
+/// (RFC 5936 §2.2.1). Over UDP who may have it gets the SOA, which tells him to come by TCP if he needs more
+/// (RFC 1995 §2).
+#[cold]
+fn transfer<'z>(
+    zones: &'z ZoneSet,
+    settings: &Settings,
+    asker: &Asker<'_>,
+    query: &Query<'_>,
+    response: &mut Response<'_>,
+) -> Outcome<'z> {
     let zone = LookupName::new(query.qname).and_then(|name| {
         let zone = zones.closest_enclosing(&name)?;
-        (zone.apex().as_wire() == name.as_wire()).then_some(())
+        (zone.apex().as_wire() == name.as_wire()).then_some(zone)
     });
-    match zone {
-        Some(()) => Outcome::refused(ExtendedError::PROHIBITED),
-        None if zones.is_loading() => not_ours(zones),
-        None => Outcome {
-            error: Some(ExtendedError::NOT_AUTHORITATIVE),
-            ..Outcome::code(Rcode::NOTAUTH)
-        },
+    let Some(zone) = zone else {
+        return match zones.is_loading() {
+            true => not_ours(zones),
+            false => Outcome {
+                error: Some(ExtendedError::NOT_AUTHORITATIVE),
+                ..Outcome::code(Rcode::NOTAUTH)
+            },
+        };
+    };
+    let may = settings.transfers.as_ref().zip((asker.client.peer)());
+    let may = may.is_some_and(|(transfers, peer)| transfers.allows(zone, peer.ip(), asker.key));
+    if !may || query.qtype != RecordType::IXFR || asker.client.transport != Transport::Udp {
+        return Outcome::refused(ExtendedError::PROHIBITED);
+    }
+    response.set_flags(flags::AA);
+    match response.put_rrset(Section::Answer, Owner::Question, zone.soa()) {
+        Ok(()) => Outcome::of_zone(zone, Rcode::NOERROR, 0),
+        Err(_) => Outcome::code(Rcode::SERVFAIL),
     }
 }
 

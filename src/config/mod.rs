@@ -14,6 +14,7 @@ mod mail;
 pub mod mail_options;
 pub mod options;
 mod read;
+mod transfer;
 mod values;
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod tests;
 pub use error::{ConfigError, Fault};
 pub use excerpt::{Excerpt, printable};
 pub use mail::MailTable;
+pub use transfer::{TransferTable, TsigKey, TsigSecret};
 pub use values::Identity;
 
 use crate::mail::MailPolicy;
@@ -32,6 +34,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use transfer::{TransferFile, TsigEntry};
 use values::{ChaosText, Directory, FilePath, Listen, Number, Span, Workers};
 
 /// The server's configuration, defaults filled in. [`options::OPTIONS`] describes each field.
@@ -61,6 +64,10 @@ pub struct Config {
     pub cookies: Cookies,
     /// The limit of UDP responses; `None` when there is none.
     pub rate_limit: Option<RateLimit>,
+    /// The keys of signed messages, in the order of the file.
+    pub tsig: Vec<TsigKey>,
+    /// The `[transfer]` defaults of every zone.
+    pub transfer: TransferTable,
     /// What is logged.
     pub log: Log,
     /// The `[mail]` defaults of every zone; see [`Config::policy_for`].
@@ -130,6 +137,8 @@ pub enum LogLevel {
 pub struct ZoneConfig {
     /// The file it was read from; empty for a zone without one.
     pub path: PathBuf,
+    /// The zone's own `[transfer]`.
+    pub transfer: TransferTable,
     /// The zone's own `[mail]`; see [`Config::policy_for`].
     pub mail: MailTable,
 }
@@ -150,6 +159,8 @@ struct ServerFile {
     tcp: TcpTable,
     cookies: CookiesTable,
     rate_limit: RateLimitTable,
+    transfer: TransferFile,
+    tsig: Vec<TsigEntry>,
     log: LogTable,
     #[serde(rename = "mail")]
     _mail: Option<IgnoredAny>,
@@ -203,6 +214,7 @@ struct LogTable {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct ZoneFile {
+    transfer: TransferFile,
     #[serde(rename = "mail")]
     _mail: Option<IgnoredAny>,
 }
@@ -249,6 +261,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
             secret_file: file.cookies.secret_file.map(|file| base.join(file.0)),
         },
         rate_limit: file.rate_limit.limit(),
+        transfer: file.transfer.into(),
+        tsig: file.tsig.into_iter().map(|entry| entry.below(base)).collect(),
         log: Log {
             level: file.log.level.unwrap_or(LogLevel::Info),
         },
@@ -310,9 +324,10 @@ impl ZoneConfig {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let document = read::document(path, text)?;
         let source = read::Source { path, text, start: 0 };
-        let ZoneFile { .. } = read::read(&document, Kind::Zone, &[source])?;
+        let file: ZoneFile = read::read(&document, Kind::Zone, &[source])?;
         Ok(Self {
             path: path.to_owned(),
+            transfer: file.transfer.into(),
             mail: MailTable::take(path, text, Kind::Zone, &document)?,
         })
     }
@@ -322,6 +337,7 @@ impl Default for ZoneConfig {
     fn default() -> Self {
         Self {
             path: PathBuf::new(),
+            transfer: TransferTable::default(),
             mail: MailTable::absent(Path::new(""), Kind::Zone),
         }
     }

@@ -232,6 +232,52 @@ pub const OPTIONS: &[OptionRow] = &[
         text: "How many leading bits of IPv6 addresses count as one client.",
     },
     OptionRow {
+        key: "transfer.allow",
+        wants: "a list of addresses",
+        default: "nobody",
+        change: Change::AtOnce,
+        example: r#"allow = ["192.0.2.53", { address = "2001:db8::/32", key = "hoster" }]"#,
+        text: "Who may fetch zones by AXFR and IXFR: an address or a prefix, a key of [[tsig]], or both together. The \
+               [transfer] of NAME.toml counts for that zone in place of this one, key by key.",
+    },
+    OptionRow {
+        key: "transfer.notify",
+        wants: "a list of addresses",
+        default: "nobody",
+        change: Change::AtOnce,
+        example: r#"notify = ["192.0.2.53", { address = "198.51.100.7:5353", key = "hoster" }]"#,
+        text: "Who is told of changes by NOTIFY, beside the name servers of the zone. Port 53 unless one is written; \
+               with a key the message is signed.",
+    },
+    OptionRow {
+        key: "transfer.notify_nameservers",
+        wants: "true or false",
+        default: "true, for zones that somebody may fetch",
+        change: Change::AtOnce,
+        example: "notify_nameservers = false",
+        text: "Whether the name servers of the zone's NS records, but for this one, are told of changes as well.",
+    },
+    OptionRow {
+        key: "transfer.primaries",
+        wants: "a list of addresses",
+        default: "none: the zone is made here",
+        change: Change::AtOnce,
+        example: r#"primaries = [{ address = "203.0.113.1", key = "hoster" }]"#,
+        text: "The servers that the zone is fetched from, which makes this one a secondary; to be written into \
+               NAME.toml, with no NAME.zone beside it. They are asked in this order. Their NOTIFY is heeded.",
+    },
+    OptionRow {
+        key: "tsig",
+        wants: "a list of keys",
+        default: "none",
+        change: Change::AtOnce,
+        example: r#"tsig = [{ name = "hoster", algorithm = "hmac-sha256", secret_file = "hoster.key" }]"#,
+        text: "Keys that messages between servers are signed with (RFC 8945), better written as [[tsig]] tables of \
+               their own: name, algorithm (hmac-sha256 if none is said) and the secret in base64, as secret or, \
+               better, in a secret_file. The file of a BIND key statement, as tsig-keygen prints it, and what \
+               keymgr -t prints are read as they are. A changed file is obeyed at once.",
+    },
+    OptionRow {
         key: "log.level",
         wants: r#"one of "error", "warn", "info", "debug", "trace""#,
         default: r#""info""#,

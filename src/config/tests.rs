@@ -242,7 +242,7 @@ fn every_default_in_the_table_is_in_force() {
 
 #[test]
 fn the_tables_lack_no_option() {
-    let tables = ["tcp", "cookies", "rate_limit", "log", "mail"]
+    let tables = ["tcp", "cookies", "rate_limit", "transfer", "log", "mail"]
         .map(str::to_owned)
         .into_iter();
     let of_mail = MAIL_OPTIONS

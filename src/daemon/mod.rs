@@ -245,5 +245,6 @@ fn settings(config: &Config, cookies: Option<&Cookies>) -> Settings {
         // RFC 7828 §3.1: in units of 100 ms.
         keepalive: Some(u16::try_from(config.tcp.idle.as_millis() / 100).unwrap_or(u16::MAX)),
         cookies: cookies.map(Cookies::secrets),
+        transfers: None,
     }
 }

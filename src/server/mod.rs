@@ -35,6 +35,7 @@ mod throttle;
 mod udp;
 
 use crate::answer::{Answered, Client, Settings};
+use crate::transfer::{self, Outgoing, Refused};
 use crate::zone::ZoneSet;
 use arc_swap::Guard;
 use std::net::SocketAddr;
@@ -65,6 +66,11 @@ pub trait Handler: Send + Sync + 'static {
     /// Answers `query` into `out`, which has [`Self::max_udp_payload`] octets for UDP and 65 535 for TCP. Returns
     /// what was written, `None` for silence.
     fn answer(&self, view: &Self::View, client: &Client<'_>, query: &[u8], out: &mut [u8]) -> Option<Answered>;
+
+    /// Begins the transfer that `query`, which came by TCP, asks for; why not, if it asks for one that is not given.
+    /// `None`: it asks for none.
+    fn begin_transfer(&self, view: &Self::View, client: &Client<'_>, query: &[u8])
+    -> Option<Result<Outgoing, Refused>>;
 }
 
 /// The handler that serves: the zones of the moment by [`crate::answer::answer`].
@@ -90,6 +96,21 @@ impl Handler for Answering {
 
     fn answer(&self, view: &Self::View, client: &Client<'_>, query: &[u8], out: &mut [u8]) -> Option<Answered> {
         crate::answer::answer(view, &self.settings, client, query, out)
+    }
+
+    fn begin_transfer(
+        &self,
+        view: &Self::View,
+        client: &Client<'_>,
+        query: &[u8],
+    ) -> Option<Result<Outgoing, Refused>> {
+        if !transfer::is_request(query) {
+            return None;
+        }
+        let transfers = self.settings.transfers.as_ref()?;
+        let peer = (client.peer)()?;
+        let now = u64::from((client.now)());
+        Some(transfers.begin(view, query, peer.ip(), now, self.settings.max_udp_payload))
     }
 }
 

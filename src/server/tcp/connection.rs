@@ -11,6 +11,7 @@ use super::super::clock::Clock;
 use super::super::counters::TcpCounters;
 use super::super::{Handler, guard};
 use super::table::{Order, Phase, Seat, Table};
+use super::transfer::{Sending, tell_refused};
 use crate::answer::{Client, Transport};
 use socket2::SockRef;
 use std::cell::RefCell;
@@ -55,6 +56,8 @@ pub(super) struct Connection<'a, H: Handler> {
     /// Answers that did not fit into the socket, from `sent` on.
     unsent: Vec<u8>,
     sent: usize,
+    /// A zone on its way; messages that come meanwhile wait in `held`.
+    sending: Option<Box<Sending>>,
 }
 
 /// How a read went on.
@@ -85,6 +88,7 @@ impl<'a, H: Handler> Connection<'a, H> {
             held: Vec::new(),
             unsent: Vec::new(),
             sent: 0,
+            sending: None,
         }
     }
 
@@ -111,7 +115,11 @@ impl<'a, H: Handler> Connection<'a, H> {
     async fn converse(&mut self) -> io::Result<()> {
         loop {
             self.flush().await?;
-            if next_message(&self.held).is_some() {
+            if self.sending.is_some() {
+                SCRATCH.with_borrow_mut(|scratch| self.send_on(scratch))?;
+                // A fast reader never makes us wait: the others of this thread have their turn.
+                tokio::task::yield_now().await;
+            } else if next_message(&self.held).is_some() {
                 SCRATCH.with_borrow_mut(|scratch| self.answer_held(scratch))?;
             } else if self.step().await? == Step::End {
                 return Ok(());
@@ -154,6 +162,28 @@ impl<'a, H: Handler> Connection<'a, H> {
         Poll::Ready(self.answer_input(scratch, count).map(|()| Step::More))
     }
 
+    /// Writes one more message of the transfer under way.
+    fn send_on(&mut self, scratch: &mut Scratch) -> io::Result<()> {
+        let Some(mut sending) = self.sending.take() else {
+            return Ok(());
+        };
+        let (prefix, room) = scratch.output[..FRAME].split_at_mut(PREFIX);
+        let now = u64::from(Clock::default().seconds());
+        // RFC 5936 §2.2: what cannot be sent on is broken off, not made to look whole.
+        let len = sending.write(room, now).ok_or(io::ErrorKind::InvalidData)?;
+        prefix.copy_from_slice(&(len as u16).to_be_bytes());
+        // Each message has the time of its own to be read.
+        self.table.note(self.seat, Phase::Writing);
+        self.write(&scratch.output[..PREFIX + len])?;
+        if sending.is_done() {
+            sending.tell();
+            self.note(&self.held, 0, true);
+        } else {
+            self.sending = Some(sending);
+        }
+        Ok(())
+    }
+
     /// Answers messages that waited.
     fn answer_held(&mut self, scratch: &mut Scratch) -> io::Result<()> {
         self.answer_input(scratch, 0)
@@ -189,6 +219,15 @@ impl<'a, H: Handler> Connection<'a, H> {
             }
             rest = &rest[PREFIX + message.len()..];
             queries += 1;
+            match self.handler.begin_transfer(&view, &client, message) {
+                None => {}
+                Some(Err(refused)) => tell_refused(message, peer, &refused),
+                Some(Ok(outgoing)) => {
+                    answers += 1;
+                    self.sending = Some(Box::new(Sending::new(outgoing, peer)));
+                    break;
+                }
+            }
             let (prefix, room) = output[used..used + FRAME].split_at_mut(PREFIX);
             if let Some(answered) = guard::answer(self.handler, &view, &client, message, room) {
                 prefix.copy_from_slice(&(answered.len() as u16).to_be_bytes());

@@ -14,6 +14,7 @@
 
 mod connection;
 mod table;
+mod transfer;
 
 use self::connection::Connection;
 use self::table::Table;

@@ -1,0 +1,65 @@
+//! Signed queries (RFC 8945): judged first, answered like any other, signed in turn.
+//!
+//! Few clients sign: secondaries ask for the SOA and for transfers so. This path allocates.
+
+use super::{Answered, Asker, Client, Settings, answer_unsigned};
+use crate::message::{Edns, HEADER_LEN, Query, Rcode, write_error};
+use crate::tsig::SignedQuery;
+use crate::zone::ZoneSet;
+
+/// Answers `query` if it is signed; `Err(())` when it is not.
+#[cold]
+pub(super) fn answer(
+    zones: &ZoneSet,
+    settings: &Settings,
+    client: &Client<'_>,
+    query: &Query<'_>,
+    out: &mut [u8],
+) -> Result<Option<Answered>, NotSigned> {
+    let payload = query.edns.map(|_| settings.max_udp_payload);
+    let signed = match SignedQuery::find(query.bytes) {
+        Ok(Some(signed)) => signed,
+        Ok(None) => return Err(NotSigned),
+        // RFC 8945 §5.2: a record that is not the last, or of another form.
+        Err(_) => {
+            let len = write_error(out, query.bytes, query.question_end, Rcode::FORMERR, payload);
+            return Ok(len.map(Answered::unclassified));
+        }
+    };
+    let now = u64::from((client.now)());
+    let plain = signed.stripped();
+    let keys = settings.transfers.as_ref().map(|transfers| transfers.keys.load_full());
+    let keys = keys.unwrap_or_default();
+    Ok(match keys.verify(&signed, now) {
+        Ok(mut session) => {
+            let asker = Asker {
+                client,
+                key: Some(session.key().name()),
+                reserve: session.reserve(),
+            };
+            let Ok(query) = Query::parse(&plain) else {
+                return Ok(None);
+            };
+            let answered = answer_unsigned(zones, settings, &asker, &query, out);
+            answered.and_then(|answered| {
+                let len = session.sign(out, answered.len(), now)?;
+                Some(answered.grown_to(len))
+            })
+        }
+        Err(refusal) => {
+            tracing::debug!(reason = %refusal, "a signed query is not believed");
+            let len = write_error(out, &plain, query.question_end.max(HEADER_LEN), Rcode::NOTAUTH, payload);
+            len.and_then(|len| refusal.append_to(&signed, out, len, now))
+                .map(Answered::unclassified)
+        }
+    })
+}
+
+/// There is no TSIG record.
+pub(super) struct NotSigned;
+
+/// Is there more behind the question than an OPT record? Then it may be a signature.
+pub(super) fn may_be(query: &Query<'_>) -> bool {
+    let opt = |edns: Edns<'_>| crate::message::OPT_LEN + edns.rdata.len();
+    query.bytes.len() - query.question_end != query.edns.map_or(0, opt)
+}
