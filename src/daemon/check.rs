@@ -4,13 +4,13 @@
 //! Beside what serving tells, it judges the finished zones (see [`zone::judge`]), the modes of
 //! private keys, and serials against those that were published.
 
-use super::sources::{KEYS, Sources};
+use super::sources::{KEYS, Made, Sources};
 use super::{StartError, roots};
 use crate::compose::{KeyStage, ZoneKey};
 use crate::config::Config;
 use crate::finding::{Finding, Place};
 use crate::name::Name;
-use crate::publish::{Store, StoreError, Stored, judge_serial};
+use crate::publish::{Store, StoreError, Stored, ZoneStates, judge_serial};
 use crate::watch::{self, Change, Kind, Watcher};
 use crate::zone::{self, Zone};
 
@@ -53,30 +53,37 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
         .map(|apex| (apex.clone(), live_keys(&sources, &apex)))
         .collect();
     let (zone_count, key_count) = (zones.len(), zones.iter().map(|(_, keys)| keys.len()).sum());
-    for made in sources.compose(zones, &|_| None) {
-        findings.extend(made.findings);
-        let Some(composition) = made.composition else { continue };
-        findings.extend(composition.findings);
-        let composed = !composition.composed.is_empty();
-        match Zone::build(&made.apex, composition.records, &composition.empty_names) {
-            Ok((zone, more)) => {
-                findings.extend(more);
-                let at_file = |finding: Finding| match (&finding.place, &made.soa) {
-                    (None, Some(soa)) => finding.at(Place::file(&soa.file)),
-                    _ => finding,
-                };
-                findings.extend(zone::judge(&zone).into_iter().map(at_file));
-                findings.extend(judge_serial(&zone, composed, made.soa.as_ref(), &stored.zones));
-            }
-            Err(error) => findings.push(error.0),
-        }
-    }
+    let judged = sources.compose(zones, &|_| None, &|made| judge(made, &stored.zones));
+    findings.extend(judged.into_iter().flatten());
     findings.extend(sources.take_findings());
     Ok(Checked {
         findings,
         zones: zone_count,
         keys: key_count,
     })
+}
+
+/// Everything that is to be told of a zone.
+fn judge(made: Made, stored: &ZoneStates) -> Vec<Finding> {
+    let mut findings = made.findings;
+    let Some(composition) = made.composition else {
+        return findings;
+    };
+    findings.extend(composition.findings);
+    let composed = !composition.composed.is_empty();
+    match Zone::build(&made.apex, composition.records, &composition.empty_names) {
+        Ok((zone, more)) => {
+            findings.extend(more);
+            let at_file = |finding: Finding| match (&finding.place, &made.soa) {
+                (None, Some(soa)) => finding.at(Place::file(&soa.file)),
+                _ => finding,
+            };
+            findings.extend(zone::judge(&zone).into_iter().map(at_file));
+            findings.extend(judge_serial(&zone, composed, made.soa.as_ref(), stored));
+        }
+        Err(error) => findings.push(error.0),
+    }
+    findings
 }
 
 /// What was published so far. While a server runs, or was killed and has not run since, that cannot

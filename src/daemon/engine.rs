@@ -8,7 +8,7 @@ use crate::cli::Paint;
 use crate::compose::ZoneKey;
 use crate::finding::Finding;
 use crate::name::Name;
-use crate::publish::{Change, Fate, Outcome, Periods, Publisher, SharedZones};
+use crate::publish::{Change, Fate, Outcome, Periods, Prepared, Publisher, SharedZones};
 use crate::record::Record;
 use crate::watch::{Batch, Watcher};
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The most zones that are composed and published at a time: what is in memory twice meanwhile.
-const BATCH: usize = 4096;
+const BATCH: usize = 16_384;
 /// The first part of many: small, so that it is served soon. Each further part is twice as large.
 const FIRST_BATCH: usize = 512;
 
@@ -108,16 +108,18 @@ impl Engine {
         self.sources.follow_keys_elsewhere(&mut self.watcher);
         let Settled { compose, removed } = self.sources.settle();
         self.news.add(self.sources.take_findings());
-        self.publish_batch(removed.into_iter().map(|apex| Change::Remove { apex }).collect());
+        let remove = |apex| self.publisher.prepare(Change::Remove { apex });
+        let removed = removed.into_iter().map(remove).collect();
+        self.publish_batch(removed);
         let of = compose.len();
         // Zones below others come first: no zone ever answers for a name of a zone that is not there yet.
-        let mut rest = compose.into_iter().rev().peekable();
+        let mut rest = compose.into_iter().peekable();
         let (mut size, mut done) = (FIRST_BATCH, 0);
         while rest.peek().is_some() {
             let part: Vec<Name> = rest.by_ref().take(size).collect();
             done += part.len();
-            let changes = self.compose(part);
-            self.publish_batch(changes);
+            let prepared = self.compose(part);
+            self.publish_batch(prepared);
             if !go_on(Progress { done, of }) {
                 return false;
             }
@@ -147,29 +149,26 @@ impl Engine {
         }
     }
 
-    fn compose(&mut self, apexes: Vec<Name>) -> Vec<Change> {
+    /// Composes zones and makes them ready to be published, all of one zone before the next.
+    fn compose(&mut self, apexes: Vec<Name>) -> Vec<Prepared> {
         let mut zones = Vec::with_capacity(apexes.len());
         for apex in apexes {
             let keys = self.keys_to_show(&apex);
             zones.push((apex, keys));
         }
+        let Self { sources, publisher, zones: served, .. } = self;
         let served =
-            |apex: &Name| -> Option<Vec<Record>> { self.zones.load().get(apex).map(|zone| zone.records().collect()) };
-        let made = self.sources.compose(zones, &served);
-        made.into_iter().filter_map(|made| self.change_of(made)).collect()
-    }
-
-    fn change_of(&mut self, made: Made) -> Option<Change> {
-        let Some(mut composition) = made.composition else {
-            self.news.zone_refused(made.apex, made.findings);
-            return None;
-        };
-        composition.findings.splice(0..0, made.findings);
-        Some(Change::Serve {
-            apex: made.apex,
-            composition,
-            soa: made.soa,
-        })
+            |apex: &Name| -> Option<Vec<Record>> { served.load().get(apex).map(|zone| zone.records().collect()) };
+        let prepare = |made: Made| change_of(made).map(|change| publisher.prepare(change));
+        let made = sources.compose(zones, &served, &prepare);
+        let mut ready = Vec::with_capacity(made.len());
+        for made in made {
+            match made {
+                Ok(prepared) => ready.push(prepared),
+                Err((apex, findings)) => self.news.zone_refused(apex, findings),
+            }
+        }
+        ready
     }
 
     /// The keys of all signing domains of a zone, each moved on to where in its life it is now.
@@ -190,9 +189,9 @@ impl Engine {
         keys
     }
 
-    fn publish_batch(&mut self, changes: Vec<Change>) {
-        if !changes.is_empty() {
-            let outcome = self.publisher.publish(changes, now());
+    fn publish_batch(&mut self, batch: Vec<Prepared>) {
+        if !batch.is_empty() {
+            let outcome = self.publisher.publish_prepared(batch, now());
             self.tell(outcome);
         }
     }
@@ -217,6 +216,23 @@ impl Engine {
                 .map(Path::to_owned)
         };
         news.start_report(&sources.config, listen, &zones.load(), file_of, paint)
+    }
+}
+
+/// What to publish of a zone; of one that never had a good version, what is to be told.
+fn change_of(made: Made) -> Result<Change, (Name, Vec<Finding>)> {
+    let Made {
+        apex,
+        composition,
+        soa,
+        findings,
+    } = made;
+    match composition {
+        None => Err((apex, findings)),
+        Some(mut composition) => {
+            composition.findings.splice(0..0, findings);
+            Ok(Change::Serve { apex, composition, soa })
+        }
     }
 }
 

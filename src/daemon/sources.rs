@@ -16,8 +16,10 @@ use crate::name::Name;
 use crate::record::Record;
 use crate::watch::{self, Change, Kind, RootId, Watcher};
 use crate::zonefile::DiskFiles;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -50,7 +52,8 @@ pub(super) struct Sources {
     destinations: BTreeMap<Name, Vec<Name>>,
     /// The same the other way round: who sends reports to a receiver.
     reports: BTreeMap<Name, BTreeSet<Name>>,
-    dirty: BTreeSet<Name>,
+    /// The zones that must be composed again, in any order and more than once.
+    dirty: Vec<Name>,
     /// What is to be told and belongs to no zone.
     pub(super) findings: Vec<Finding>,
     /// Has `signpost.toml` changed?
@@ -62,7 +65,7 @@ pub(super) struct Sources {
 
 /// What changed, settled.
 pub(super) struct Settled {
-    /// The zones to be composed again.
+    /// The zones to be composed again, those below others first.
     pub(super) compose: Vec<Name>,
     /// The zones whose file is gone.
     pub(super) removed: Vec<Name>,
@@ -94,7 +97,7 @@ impl Sources {
             domains: BTreeSet::new(),
             destinations: BTreeMap::new(),
             reports: BTreeMap::new(),
-            dirty: BTreeSet::new(),
+            dirty: Vec::new(),
             findings,
             config_stale: false,
             includes_changed: false,
@@ -161,7 +164,7 @@ impl Sources {
             let above = self.domains_below(&apex).next().map(|_| above.clone());
             self.dirty.extend(above);
         }
-        self.dirty.insert(apex);
+        self.dirty.push(apex);
     }
 
     /// Files that a KeyTable names outside of the key directory are read and followed too.
@@ -197,7 +200,7 @@ impl Sources {
     /// The zone of this signing domain must be composed again.
     pub(super) fn touch_domain(&mut self, domain: Name) {
         if let Some(apex) = self.zones.closest_enclosing(&domain) {
-            self.dirty.insert(apex.clone());
+            self.dirty.push(apex.clone());
         }
         self.domains.insert(domain);
     }
@@ -211,13 +214,15 @@ impl Sources {
     /// Works out which zones the changes noted touch.
     pub(super) fn settle(&mut self) -> Settled {
         self.reload_config();
-        let dirty: Vec<Name> = self.dirty.iter().cloned().collect();
+        let mut dirty = in_order(std::mem::take(&mut self.dirty));
         for apex in &dirty {
             self.refresh_policy(apex);
         }
-        let (compose, removed) = std::mem::take(&mut self.dirty)
-            .into_iter()
-            .partition(|apex| self.zones.has_file(apex));
+        if !self.dirty.is_empty() {
+            dirty.append(&mut self.dirty);
+            dirty = in_order(dirty);
+        }
+        let (compose, removed) = dirty.into_iter().partition(|apex| self.zones.has_file(apex));
         Settled { compose, removed }
     }
 
@@ -316,25 +321,30 @@ impl Sources {
         self.keys.keys_of(domain)
     }
 
-    /// Reads and composes zones with the keys they are to show. `served` gives the records of the
-    /// version that is served, for a file that no longer parses.
-    pub(super) fn compose(
+    /// Reads and composes zones with the keys they are to show, and does with each what `then` says
+    /// while it is at hand: its records are dropped before the next zone is read. `served` gives the
+    /// records of the version that is served, for a file that no longer parses.
+    pub(super) fn compose<R: Send>(
         &mut self,
         zones: Vec<(Name, Vec<ZoneKey>)>,
         served: &(dyn Fn(&Name) -> Option<Vec<Record>> + Sync),
-    ) -> Vec<Made> {
+        then: &(dyn Fn(Made) -> R + Sync),
+    ) -> Vec<R> {
         let this = &*self;
-        let make = |(apex, keys): (Name, Vec<ZoneKey>)| this.make(apex, &keys, served);
-        let composed: Vec<(Made, Reading, Option<Base>)> = if zones.len() < WORTH_THREADS {
+        let make = |(apex, keys): (Name, Vec<ZoneKey>)| {
+            let (made, reading, base) = this.make(apex.clone(), &keys, served);
+            (apex, then(made), reading, base.map(Base::pack))
+        };
+        let composed = if zones.len() < WORTH_THREADS {
             zones.into_iter().map(make).collect()
         } else {
             on_all_cores(zones, &make)
         };
         composed
             .into_iter()
-            .map(|(made, reading, base)| {
-                self.includes_changed |= self.zones.settle(&made.apex, reading, base);
-                made
+            .map(|(apex, done, reading, base)| {
+                self.includes_changed |= self.zones.settle(&apex, reading, base);
+                done
             })
             .collect()
     }
@@ -350,41 +360,29 @@ impl Sources {
             Some(source) => source.read(&apex, &open, || served(&apex)),
             None => Reading::nothing(),
         };
-        let (soa, findings) = (reading.soa.clone(), reading.findings.clone());
+        let mut made = Made {
+            apex,
+            composition: None,
+            soa: reading.soa.take(),
+            findings: reading.findings.clone(),
+        };
         let Some(base) = reading.base.take() else {
-            return (
-                Made {
-                    apex,
-                    composition: None,
-                    soa,
-                    findings,
-                },
-                reading,
-                None,
-            );
+            return (made, reading, None);
         };
         let composition = compose::compose(&compose::Sources {
-            apex: &apex,
+            apex: &made.apex,
             records: &base.records,
             places: &base.places,
             files: &base.files,
-            policy: self.policy(&apex),
-            policy_place: Some(&self.policy_place(&apex)),
+            policy: self.policy(&made.apex),
+            policy_place: Some(&self.policy_place(&made.apex)),
             keys,
-            reports: &self.reports_to(&apex),
+            reports: &self.reports_to(&made.apex),
             hosted: &|name| self.zones.has_file(name),
         });
         let keep = (!composition.composed.is_empty()).then_some(base);
-        (
-            Made {
-                apex,
-                composition: Some(composition),
-                soa,
-                findings,
-            },
-            reading,
-            keep,
-        )
+        made.composition = Some(composition);
+        (made, reading, keep)
     }
 
     /// Where the zone's policy is written.
@@ -419,22 +417,39 @@ impl Sources {
     }
 }
 
+/// Each apex once: those with most labels first, so that a zone below another comes before it, and within
+/// those in the order of the state store's table, which takes many zones faster so.
+fn in_order(mut apexes: Vec<Name>) -> Vec<Name> {
+    let order = |apex: &Name| Reverse(apex.label_count());
+    apexes.sort_unstable_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.as_wire().cmp(b.as_wire())));
+    apexes.dedup();
+    apexes
+}
+
+/// What `work` makes of each item, in their order. Items differ in the work they make, so each core takes
+/// the next one from a common queue.
 fn on_all_cores<T: Send, R: Send>(items: Vec<T>, work: &(impl Fn(T) -> R + Sync)) -> Vec<R> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let share = items.len().div_ceil(cores);
-    let mut items = items.into_iter();
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..cores)
-            .map(|_| {
-                let part: Vec<T> = items.by_ref().take(share).collect();
-                scope.spawn(move || part.into_iter().map(work).collect::<Vec<R>>())
-            })
-            .collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    })
+    let queue = Mutex::new(items.into_iter().enumerate());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let take_turns = || {
+        std::iter::from_fn(next)
+            .map(|(number, item)| (number, work(item)))
+            .collect::<Vec<_>>()
+    };
+    let mut done = thread::scope(|scope| {
+        let others: Vec<_> = (1..cores).map(|_| scope.spawn(take_turns)).collect();
+        let mut done = take_turns();
+        for other in others {
+            match other.join() {
+                Ok(more) => done.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_unstable_by_key(|&(number, _)| number);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 fn missing(option: &str, directory: &Path) -> Finding {

@@ -178,7 +178,7 @@ impl ZoneFiles {
 
     /// Takes a reading over as the zone's state. `keep` are the records to remember, if any.
     /// Tells whether the set of included files has changed.
-    pub(super) fn settle(&mut self, apex: &Name, reading: Reading, keep: Option<Base>) -> bool {
+    pub(super) fn settle(&mut self, apex: &Name, reading: Reading, keep: Option<PackedBase>) -> bool {
         let Some(source) = self.zones.get_mut(apex) else {
             return false;
         };
@@ -188,7 +188,7 @@ impl ZoneFiles {
             return false;
         }
         let more = source.more_mut();
-        more.base = keep.map(|base| base.pack());
+        more.base = keep;
         more.findings = findings;
         let before = std::mem::replace(&mut more.included, reading.included.clone());
         source.tidy();

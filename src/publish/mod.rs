@@ -22,10 +22,10 @@ pub mod store;
 
 pub use content::ContentHash;
 pub use life::{KeyState, Periods, Stage, Turn};
-pub use publisher::{Change, Fate, Outcome, Published, Publisher, RETRY_SECS, judge_serial};
+pub use publisher::{Change, Fate, Outcome, Prepared, Published, Publisher, RETRY_SECS, judge_serial};
 pub use rules::ZoneState;
 pub use serial::Serial;
-pub use store::{Journal, Store, StoreError, Stored};
+pub use store::{Journal, Store, StoreError, Stored, ZoneStates};
 
 use crate::zone::ZoneSet;
 use arc_swap::ArcSwap;

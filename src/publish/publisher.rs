@@ -1,8 +1,8 @@
 //! The publisher: from compositions to the zones that are served.
 //!
-//! A batch goes through four steps. *Prepare*, on all cores: build the zone, hash what it holds,
-//! decide its serial. *Store*: one commit for all of it. *Swap*: one new [`ZoneSet`]. *Tell*: an
-//! [`Outcome`].
+//! A batch goes through four steps. *Prepare*, which changes nothing and so is done on all cores: build
+//! the zone, hash what it holds, decide its serial. *Store*: one commit for all of it. *Swap*: one new
+//! [`ZoneSet`]. *Tell*: an [`Outcome`].
 //!
 //! What is promised: nothing is served whose serial or key states are not stored. So kill -9 at any
 //! moment loses nothing that anyone has seen; between the commit and the swap it loses nothing
@@ -24,10 +24,9 @@ use crate::finding::{Finding, Place};
 use crate::keys::DkimKey;
 use crate::name::Name;
 use crate::zone::Zone;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::Arc;
 
 /// How long to wait before the next attempt to store what could not be stored.
 pub const RETRY_SECS: u64 = 10;
@@ -86,8 +85,9 @@ pub struct Published {
 /// What was done with a batch.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Every zone of the batch and every zone that waited before it, in canonical order. Where the
-    /// waiting version of a zone is served although the batch's is refused, both are listed.
+    /// Every zone of the batch and every zone that waited before it, in the order of their apexes in
+    /// wire form. Where the waiting version of a zone is served although the batch's is refused, both
+    /// are listed.
     pub zones: Vec<Published>,
     /// Why the store could not be written, if it could not: then zones wait, and changes of keys
     /// are not stored.
@@ -101,8 +101,8 @@ pub struct Publisher {
     zones: SharedZones,
     states: ZoneStates,
     lives: Lives,
-    /// Zones whose state could not be stored yet.
-    waiting: BTreeMap<Name, Prepared>,
+    /// Zones whose state could not be stored yet, each once.
+    waiting: Vec<Prepared>,
     retry_at: Option<u64>,
 }
 
@@ -115,7 +115,7 @@ impl Publisher {
             zones,
             states: stored.zones,
             lives: Lives::new(stored.keys),
-            waiting: BTreeMap::new(),
+            waiting: vec![],
             retry_at: None,
         })
     }
@@ -141,26 +141,42 @@ impl Publisher {
         })
     }
 
-    /// Publishes a batch: at most one commit and one swap. Of two changes of one zone the later
-    /// counts. Every composition of a batch is in memory at once, so a million zones are better
-    /// published some ten thousand at a time.
+    /// Publishes a batch. Of two changes of one zone the later counts.
     pub fn publish(&mut self, batch: Vec<Change>, now: u64) -> Outcome {
         let batch: BTreeMap<Name, Change> = batch
             .into_iter()
             .map(|change| (change.apex().clone(), change))
             .collect();
+        let prepared = batch.into_values().map(|change| self.prepare(change)).collect();
+        self.publish_prepared(prepared, now)
+    }
+
+    /// Makes a change ready to be published; changes nothing, so that many are prepared at once.
+    pub fn prepare(&self, change: Change) -> Prepared {
+        prepare(change, &self.states)
+    }
+
+    /// Publishes a batch that was prepared after the last one was published, each zone in it once: at
+    /// most one commit and one swap.
+    pub fn publish_prepared(&mut self, batch: Vec<Prepared>, now: u64) -> Outcome {
         let mut outcome = Outcome::default();
-        for prepared in prepare_all(batch.into_values().collect(), &self.states) {
-            match prepared {
-                Ok(prepared) => {
-                    self.waiting.insert(prepared.published.apex.clone(), prepared);
-                }
-                Err(refused) => outcome.zones.push(*refused),
-            }
-        }
+        let (refused, ready): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .partition(|prepared| prepared.published.fate == Fate::Refused);
+        outcome.zones.extend(refused.into_iter().map(|refused| refused.published));
+        self.supersede(&ready);
+        self.waiting.extend(ready);
         self.settle(&mut outcome, now);
-        outcome.zones.sort_by(|a, b| a.apex.cmp(&b.apex));
+        outcome.zones.sort_by(|a, b| a.apex.as_wire().cmp(b.apex.as_wire()));
         outcome
+    }
+
+    /// Drops the waiting versions of zones that come in a newer one.
+    fn supersede(&mut self, newer: &[Prepared]) {
+        if !self.waiting.is_empty() {
+            let newer: BTreeSet<&Name> = newer.iter().map(|prepared| &prepared.published.apex).collect();
+            self.waiting.retain(|old| !newer.contains(&old.published.apex));
+        }
     }
 
     /// Tries again to store and serve what waits.
@@ -199,21 +215,22 @@ impl Publisher {
     /// Stores and serves `self.waiting`, as far as possible.
     fn settle(&mut self, outcome: &mut Outcome, now: u64) {
         let stored = self.commit();
-        let mut swap = vec![];
-        for (apex, mut prepared) in std::mem::take(&mut self.waiting) {
+        let mut swap = Vec::with_capacity(self.waiting.len());
+        for mut prepared in std::mem::take(&mut self.waiting) {
             let unstored = prepared.state.filter(|_| stored.is_err());
             if unstored.is_some() {
                 outcome.zones.push(prepared.published.waiting());
-                self.waiting.insert(apex, prepared);
+                self.waiting.push(prepared);
                 continue;
             }
+            let apex = &prepared.published.apex;
             if let Some(state) = prepared.state {
-                self.states.insert(zone_key(&apex), state);
+                self.states.insert(zone_key(apex), state);
             }
             if prepared.zone.is_none() {
-                prepared.published.changed = self.zones.load().get(&apex).is_some();
+                prepared.published.changed = self.zones.load().get(apex).is_some();
             }
-            swap.push((apex, prepared.zone));
+            swap.push((apex.clone(), prepared.zone));
             outcome.zones.push(prepared.published);
         }
         if !swap.is_empty() {
@@ -226,7 +243,8 @@ impl Publisher {
     /// One commit for everything that waits; none when there is nothing to store.
     fn commit(&mut self) -> Result<(), StoreError> {
         let mut writes = Writes::default();
-        for (apex, prepared) in &self.waiting {
+        for prepared in &self.waiting {
+            let apex = &prepared.published.apex;
             writes.zones.extend(prepared.state.map(|state| (zone_key(apex), state)));
         }
         self.lives.add_to(&mut writes);
@@ -249,10 +267,10 @@ impl Change {
     }
 }
 
-/// A change ready to be served: the zone is built, its serial decided.
+/// A change that is ready: the zone is built, its serial decided.
 #[derive(Debug)]
-struct Prepared {
-    /// `None`: to be taken out.
+pub struct Prepared {
+    /// `None`: to be taken out, or refused.
     zone: Option<Arc<Zone>>,
     /// The state to store first; `None` when it is stored already.
     state: Option<ZoneState>,
@@ -272,35 +290,6 @@ impl Published {
     }
 }
 
-/// Prepares changes on all cores. Zones differ in size, so each core takes the next one from a
-/// common queue instead of a share of its own.
-fn prepare_all(changes: Vec<Change>, states: &ZoneStates) -> Vec<Result<Prepared, Box<Published>>> {
-    let workers = thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(changes.len());
-    if workers <= 1 {
-        return changes.into_iter().map(|change| prepare(change, states)).collect();
-    }
-    let queue = Mutex::new(changes.into_iter());
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let work = || {
-        std::iter::from_fn(next)
-            .map(|change| prepare(change, states))
-            .collect::<Vec<_>>()
-    };
-    thread::scope(|scope| {
-        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
-        let mut done = work();
-        for other in others {
-            match other.join() {
-                Ok(prepared) => done.extend(prepared),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        done
-    })
-}
-
 /// What publishing `zone` would tell about its serial, judged by what is stored; nothing is done.
 pub fn judge_serial(zone: &Zone, composed: bool, soa: Option<&Place>, stored: &ZoneStates) -> Vec<Finding> {
     let apex = zone.apex();
@@ -315,10 +304,10 @@ pub fn judge_serial(zone: &Zone, composed: bool, soa: Option<&Place>, stored: &Z
     offer.decide(stored.get(&zone_key(apex))).1
 }
 
-fn prepare(change: Change, states: &ZoneStates) -> Result<Prepared, Box<Published>> {
+fn prepare(change: Change, states: &ZoneStates) -> Prepared {
     let (apex, composition, soa) = match change {
         Change::Serve { apex, composition, soa } => (apex, composition, soa),
-        Change::Remove { apex } => return Ok(removal(apex, states)),
+        Change::Remove { apex } => return removal(apex, states),
     };
     let before = states.get(&zone_key(&apex));
     let Composition {
@@ -334,15 +323,19 @@ fn prepare(change: Change, states: &ZoneStates) -> Result<Prepared, Box<Publishe
         }
         Err(error) => {
             findings.push(error.0);
-            return Err(Box::new(Published {
-                apex,
-                fate: Fate::Refused,
-                old: before.map(|state| state.published),
-                new: None,
-                changed: false,
-                composed: vec![],
-                findings,
-            }));
+            return Prepared {
+                zone: None,
+                state: None,
+                published: Published {
+                    apex,
+                    fate: Fate::Refused,
+                    old: before.map(|state| state.published),
+                    new: None,
+                    changed: false,
+                    composed: vec![],
+                    findings,
+                },
+            };
         }
     };
     let offer = Offer {
@@ -354,7 +347,7 @@ fn prepare(change: Change, states: &ZoneStates) -> Result<Prepared, Box<Publishe
     };
     let (state, told) = offer.decide(before);
     findings.extend(told);
-    Ok(Prepared {
+    Prepared {
         zone: Some(Arc::new(zone.with_serial(state.published.0))),
         state: (before != Some(&state)).then_some(state),
         published: Published {
@@ -366,7 +359,7 @@ fn prepare(change: Change, states: &ZoneStates) -> Result<Prepared, Box<Publishe
             findings,
             apex,
         },
-    })
+    }
 }
 
 fn removal(apex: Name, states: &ZoneStates) -> Prepared {
