@@ -24,7 +24,7 @@ pub(super) fn answer<'z>(
     name: &mut LookupName,
     response: &mut Response<'_>,
 ) -> Outcome<'z> {
-    let thing = name.suffix_hash(name.label_count()) ^ u64::from(qtype.0).rotate_right(16);
+    let thing = name.hash() ^ u64::from(qtype.0).rotate_right(16);
     let mut walk = Walk {
         zone,
         qtype,
@@ -68,8 +68,8 @@ impl<'w> Walk<'w, '_> {
     /// Goes on at `next`, if that is ours to answer, has not been passed yet, and the chain is not
     /// too long.
     fn follow(&mut self, next: LookupName) -> End {
-        let hash = next.suffix_hash(next.label_count());
-        self.passed[self.followed] = self.name.suffix_hash(self.name.label_count());
+        let hash = next.hash();
+        self.passed[self.followed] = self.name.hash();
         self.followed += 1;
         let loops = self.passed[..self.followed].contains(&hash);
         let leaves_zone = !is_at_or_below(next.as_wire(), self.zone.apex().as_wire());

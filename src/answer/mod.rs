@@ -23,7 +23,7 @@ mod cookie;
 mod tests;
 
 use crate::message::{
-    EXTENDED_ERROR_LEN, Edns, ExtendedError, Malformed, OPT_LEN, Query, Rcode, ReplyOptions, Response, ZoneVersion,
+    EXTENDED_ERROR_LEN, Edns, ExtendedError, HEADER_LEN, Malformed, OPT_LEN, Query, Rcode, ReplyOptions, Response, ZoneVersion,
     write_error,
 };
 use crate::record::RecordType;
@@ -241,7 +241,7 @@ fn dispatch<'z>(
         _ => {}
     }
     let mut name = LookupName::empty();
-    if !name.read(query.qname) {
+    if !name.read(query.bytes.get(HEADER_LEN..).unwrap_or_default()) {
         return Outcome::code(Rcode::FORMERR);
     }
     match zone_for(zones, &name, query.qtype) {

@@ -5,6 +5,7 @@
 //! levels of branches chosen by bits of the apex's hash, with short leaves; the fan-out is chosen
 //! by the number of zones, and the tree is built anew when the number outgrows it.
 
+use super::lookup_name::hash_name;
 use super::{LookupName, Zone};
 use crate::name::Name;
 use std::sync::Arc;
@@ -196,10 +197,10 @@ impl ZoneSet {
     }
 
     fn find(&self, name: &LookupName, labels: usize) -> Option<&Arc<Zone>> {
-        let hash = name.suffix_hash(labels);
+        let wire = name.suffix(labels);
+        let hash = hash_name(wire);
         let (branch, leaf) = self.leaf_of(hash);
         let slots = &self.branches[branch][leaf];
-        let wire = name.suffix(labels);
         slots
             .iter()
             .find(|slot| slot.hash == hash && slot.zone.apex().as_wire() == wire)
@@ -223,7 +224,7 @@ impl ZoneSet {
 }
 
 fn hash_of(apex: &Name) -> u64 {
-    super::lookup_name::hash_name(apex.as_wire())
+    LookupName::new(apex.as_wire()).map_or(0, |name| name.hash())
 }
 
 impl std::fmt::Debug for ZoneSet {
