@@ -138,7 +138,7 @@ impl<'w> Walk<'w, '_> {
             return Ok(Some(Rcode::SERVFAIL));
         };
         self.response
-            .put_rrset(Section::Answer, Owner::Name(owner.name()), dname)?;
+            .put_rrset(Section::Answer, self.above(owner.name()), dname)?;
         let target = dname.first_rdata();
         let target = &target[..wire_len(target).unwrap_or(0)];
         let name = self.name.as_wire();
@@ -181,7 +181,7 @@ impl<'w> Walk<'w, '_> {
         }
         if let Some(ns) = cut.rrset(RecordType::NS) {
             self.response
-                .put_rrset(Section::Authority, Owner::Name(cut.name()), ns)?;
+                .put_rrset(Section::Authority, self.above(cut.name()), ns)?;
             self.put_glue(cut, ns)?;
         }
         Ok(Some(Rcode::NOERROR))
@@ -235,7 +235,16 @@ impl<'w> Walk<'w, '_> {
         let apex = self.zone.apex().as_wire();
         let ttl = Some(ttl.to_be_bytes());
         self.response
-            .put_rrset_with_ttl(Section::Authority, Owner::Name(apex), soa, ttl)
+            .put_rrset_with_ttl(Section::Authority, self.above(apex), soa, ttl)
+    }
+
+    /// A name at or above the one that the walk has come to, as an owner.
+    fn above(&self, name: &'w [u8]) -> Owner<'w> {
+        if self.followed == 0 {
+            Owner::Above(name.len())
+        } else {
+            Owner::Name(name)
+        }
     }
 }
 

@@ -5,9 +5,14 @@
 //! rest of the message up to its last octet, with EDNS picked out (RFC 6891 §6.1.1: at most one
 //! OPT, owned by the root).
 
-use super::{HEADER_LEN, Options, Rcode, flags};
+use super::{HEADER_LEN, OPT_LEN, Options, Rcode, flags};
 use crate::name;
 use crate::record::RecordType;
+
+/// Every client takes that much by UDP; less is treated as this (RFC 6891 §6.2.3).
+const MIN_PAYLOAD: u16 = 512;
+/// DO, in the first octet of EDNS's flags (RFC 3225 §3).
+const DNSSEC_OK: u8 = 0x80;
 
 /// A well-formed query of opcode QUERY with one question, or with none when it is for a cookie.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +48,20 @@ pub struct Edns<'q> {
 }
 
 impl<'q> Edns<'q> {
+    /// The common case: nothing follows the question but an OPT of our version without options.
+    #[inline]
+    fn bare(tail: &[u8]) -> Option<Self> {
+        let &[0, 0, 41, p0, p1, _, 0, flags, _, 0, 0] = <&[u8; OPT_LEN]>::try_from(tail).ok()? else {
+            return None;
+        };
+        Some(Self {
+            payload: u16::from_be_bytes([p0, p1]).max(MIN_PAYLOAD),
+            version: 0,
+            dnssec_ok: flags & DNSSEC_OK != 0,
+            rdata: &[],
+        })
+    }
+
     /// What is asked for by options.
     pub fn options(&self) -> Options<'q> {
         Options::parse(self.rdata).unwrap_or_default()
@@ -63,6 +82,7 @@ pub enum Malformed {
 
 impl<'q> Query<'q> {
     /// Reads a message.
+    #[inline]
     pub fn parse(bytes: &'q [u8]) -> Result<Self, Malformed> {
         let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
             return Err(Malformed::Silence);
@@ -100,9 +120,12 @@ impl<'q> Query<'q> {
         if word(6) != 0 || authority > u16::from(query.qtype == RecordType::IXFR) {
             return Err(malformed(false));
         }
-        query.edns = query
-            .parse_records(usize::from(authority), usize::from(word(10)))
-            .map_err(malformed)?;
+        query.edns = match (authority, word(10), Edns::bare(&bytes[query.question_end..])) {
+            (0, 1, Some(edns)) => Some(edns),
+            (authority, additional, _) => query
+                .parse_records(usize::from(authority), usize::from(additional))
+                .map_err(malformed)?,
+        };
         Ok(query)
     }
 
@@ -144,9 +167,9 @@ impl<'q> Query<'q> {
                     Options::parse(rdata).ok_or(true)?;
                 }
                 edns = Some(Edns {
-                    payload: u16::from_be_bytes([fixed[2], fixed[3]]).max(512),
+                    payload: u16::from_be_bytes([fixed[2], fixed[3]]).max(MIN_PAYLOAD),
                     version: fixed[5],
-                    dnssec_ok: fixed[6] & 0x80 != 0,
+                    dnssec_ok: fixed[6] & DNSSEC_OK != 0,
                     rdata,
                 });
             }
