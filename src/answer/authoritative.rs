@@ -18,6 +18,7 @@ const MAX_CHAIN: usize = 16;
 type End = Option<Rcode>;
 
 /// Answers for `name`, which is at or below the apex of `zone`.
+#[inline]
 pub(super) fn answer<'z>(
     zone: &'z Zone,
     qtype: RecordType,

@@ -111,8 +111,12 @@ impl<'o> Response<'o> {
     }
 
     /// Writes the whole RRset, or nothing.
+    #[inline]
     pub fn put_rrset(&mut self, section: Section, owner: Owner<'_>, rrset: Rrset<'_>) -> Result<(), Full> {
-        self.put_rrset_with_ttl(section, owner, rrset, None)
+        match self.pointer_to(owner) {
+            Some(pointer) if !has_compressible_names(rrset.rtype) => self.put_plain_records(section, pointer, rrset),
+            _ => self.put_rrset_with_ttl(section, owner, rrset, None),
+        }
     }
 
     /// Writes the whole RRset with another TTL, or nothing.
@@ -124,12 +128,7 @@ impl<'o> Response<'o> {
         ttl: Option<[u8; 4]>,
     ) -> Result<(), Full> {
         let (len, known_count) = (self.len, self.known_count);
-        let written = match self.pointer_to(owner) {
-            Some(pointer) if ttl.is_none() && !has_compressible_names(rrset.rtype) => {
-                self.put_plain_records(pointer, rrset)
-            }
-            _ => self.put_records(owner, rrset, ttl),
-        };
+        let written = self.put_records(owner, rrset, ttl);
         match written {
             Ok(()) => self.counts[section as usize] += rrset.count,
             Err(Full) => (self.len, self.known_count) = (len, known_count),
@@ -160,16 +159,12 @@ impl<'o> Response<'o> {
     }
 
     /// The common case: owned by a name in the question, no names inside. Each record is a pointer and a copy.
-    fn put_plain_records(&mut self, pointer: [u8; 2], rrset: Rrset<'_>) -> Result<(), Full> {
-        let needed = rrset.block.len() + 2 * usize::from(rrset.count);
-        let Some(mut out) = self
-            .out
-            .get_mut(self.len..self.limit)
-            .and_then(|out| out.get_mut(..needed))
-        else {
+    fn put_plain_records(&mut self, section: Section, pointer: [u8; 2], rrset: Rrset<'_>) -> Result<(), Full> {
+        let end = self.len + rrset.block.len() + 2 * usize::from(rrset.count);
+        if end > self.limit {
             return Err(Full);
-        };
-        self.len += needed;
+        }
+        let mut out = self.out.get_mut(self.len..end).ok_or(Full)?;
         let mut block = rrset.block;
         while let Some((fixed, _)) = block.split_first_chunk::<10>() {
             let len = 10 + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
@@ -179,6 +174,8 @@ impl<'o> Response<'o> {
             place[2..].copy_from_slice(record);
             (block, out) = (after, rest);
         }
+        self.len = end;
+        self.counts[section as usize] += rrset.count;
         Ok(())
     }
 

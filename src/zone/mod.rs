@@ -151,11 +151,13 @@ impl Zone {
     }
 
     /// The node of exactly this name, whether a cut or DNAME hides it or not.
+    #[inline]
     pub fn find(&self, name: &LookupName) -> Option<Node<'_>> {
         self.find_hashed(name.as_wire(), name.hash())
     }
 
     /// Looks `name`, which is at or below the apex, up by RFC 1034 §4.3.2 step 3.
+    #[inline]
     pub fn lookup(&self, name: &LookupName) -> Found<'_> {
         let Some(node) = self.find(name) else {
             return self.below_closest_encloser(self.closest_encloser(name));
@@ -169,6 +171,7 @@ impl Zone {
 
     /// The longest existing name above `name`, which does not exist (RFC 4592 §3.3.1). From the apex down: a name
     /// below one that does not exist does not exist either, so many labels cost no more than few.
+    #[inline(never)]
     fn closest_encloser(&self, name: &LookupName) -> Node<'_> {
         let mut encloser = self.apex_node();
         for labels in self.apex.label_count() + 1..name.label_count() {
@@ -208,6 +211,7 @@ impl Zone {
         })
     }
 
+    #[inline]
     fn find_hashed(&self, wire: &[u8], hash: u64) -> Option<Node<'_>> {
         let is_it = |entry: &NodeEntry| entry.hash == tag(hash) && self.name_of(entry) == wire;
         let Some(mask) = self.index.len().checked_sub(1) else {
