@@ -23,7 +23,7 @@ mod cookie;
 mod tests;
 
 use crate::message::{
-    EXTENDED_ERROR_LEN, Edns, ExtendedError, HEADER_LEN, Malformed, OPT_LEN, Query, Rcode, ReplyOptions, Response, ZoneVersion,
+    EXTENDED_ERROR_LEN, Edns, ExtendedError, Malformed, OPT_LEN, Query, Rcode, ReplyOptions, Response, ZoneVersion,
     write_error,
 };
 use crate::record::RecordType;
@@ -230,20 +230,18 @@ fn dispatch<'z>(
 ) -> Outcome<'z> {
     match query.qclass {
         CLASS_IN => {}
-        CLASS_CH => return chaos::answer(settings, query, response),
+        CLASS_CH => return chaos::answer(settings, *query, response),
         _ => return Outcome::refused(ExtendedError::NOT_AUTHORITATIVE),
     }
     match query.qtype {
-        RecordType::AXFR | RecordType::IXFR => return refuse_transfer(zones, query),
+        RecordType::AXFR | RecordType::IXFR => return refuse_transfer(zones, *query),
         // RFC 6895 §3.1: OPT, TKEY and TSIG are no questions; MAILA and MAILB are obsolete (RFC 1035 §3.2.3).
         RecordType::OPT | RecordType::TKEY | RecordType::TSIG => return Outcome::code(Rcode::FORMERR),
         RecordType::MAILA | RecordType::MAILB => return Outcome::code(Rcode::NOTIMP),
         _ => {}
     }
     let mut name = LookupName::empty();
-    if !name.read(query.bytes.get(HEADER_LEN..).unwrap_or_default()) {
-        return Outcome::code(Rcode::FORMERR);
-    }
+    name.read(query.from_qname(), query.qname.len());
     match zone_for(zones, &name, query.qtype) {
         Some(zone) => authoritative::answer(zone, query.qtype, &mut name, response),
         None => not_ours(zones),
@@ -263,7 +261,7 @@ fn not_ours(zones: &ZoneSet) -> Outcome<'static> {
 }
 
 /// Transfers are refused to everybody; of what is no zone, they cannot be had (RFC 5936 §2.2.1).
-fn refuse_transfer(zones: &ZoneSet, query: &Query<'_>) -> Outcome<'static> {
+fn refuse_transfer(zones: &ZoneSet, query: Query<'_>) -> Outcome<'static> {
     let zone = LookupName::new(query.qname).and_then(|name| {
         let zone = zones.closest_enclosing(&name)?;
         (zone.apex().as_wire() == name.as_wire()).then_some(())

@@ -122,11 +122,17 @@ impl<'q> Query<'q> {
         }
         query.edns = match (authority, word(10), Edns::bare(&bytes[query.question_end..])) {
             (0, 1, Some(edns)) => Some(edns),
-            (authority, additional, _) => query
-                .parse_records(usize::from(authority), usize::from(additional))
-                .map_err(malformed)?,
+            (authority, additional, _) => {
+                records(bytes, query.question_end, usize::from(authority), usize::from(additional)).map_err(malformed)?
+            }
         };
         Ok(query)
+    }
+
+    /// The message from the name asked on.
+    #[inline]
+    pub fn from_qname(&self) -> &'q [u8] {
+        self.bytes.get(HEADER_LEN..).unwrap_or_default()
     }
 
     /// RFC 7873 §5.4: no question at all, but a COOKIE option. Nothing else may come without a question.
@@ -145,51 +151,51 @@ impl<'q> Query<'q> {
             qclass: 0,
             edns: None,
         };
-        query.edns = query.parse_records(0, usize::from(u16::from_be_bytes([a0, a1]))).ok()?;
+        query.edns = records(bytes, HEADER_LEN, 0, usize::from(u16::from_be_bytes([a0, a1]))).ok()?;
         query.edns?.options().cookie?;
         Some(query)
     }
+}
 
-    /// Walks the records behind the question; the error, that they are malformed, says whether an OPT was seen.
-    fn parse_records(&self, authority: usize, additional: usize) -> Result<Option<Edns<'q>>, bool> {
-        let mut edns = None;
-        let mut at = self.question_end;
-        for number in 0..authority + additional {
-            let (fixed, rdata, after) = self.record_at(at).ok_or(edns.is_some())?;
-            if u16::from_be_bytes([fixed[0], fixed[1]]) == RecordType::OPT.0 {
-                if number < authority || edns.is_some() || self.bytes[at] != 0 {
-                    // Which of two is meant nobody knows; BIND, NSD and Knot answer with none as well.
-                    return Err(false);
-                }
-                // RFC 6891 §6.1.3: of another version than ours, nothing but that is known.
-                let rdata = if fixed[5] == 0 { rdata } else { &[] };
-                if !rdata.is_empty() {
-                    Options::parse(rdata).ok_or(true)?;
-                }
-                edns = Some(Edns {
-                    payload: u16::from_be_bytes([fixed[2], fixed[3]]).max(MIN_PAYLOAD),
-                    version: fixed[5],
-                    dnssec_ok: fixed[6] & DNSSEC_OK != 0,
-                    rdata,
-                });
+/// Walks the records from `at` to the end of the message and picks out EDNS; the error, that they are malformed, says
+/// whether an OPT was seen.
+fn records(bytes: &[u8], mut at: usize, authority: usize, additional: usize) -> Result<Option<Edns<'_>>, bool> {
+    let mut edns = None;
+    for number in 0..authority + additional {
+        let (fixed, rdata, after) = record_at(bytes, at).ok_or(edns.is_some())?;
+        if u16::from_be_bytes([fixed[0], fixed[1]]) == RecordType::OPT.0 {
+            if number < authority || edns.is_some() || bytes[at] != 0 {
+                // Which of two is meant nobody knows; BIND, NSD and Knot answer with none as well.
+                return Err(false);
             }
-            at = after;
+            // RFC 6891 §6.1.3: of another version than ours, nothing but that is known.
+            let rdata = if fixed[5] == 0 { rdata } else { &[] };
+            if !rdata.is_empty() {
+                Options::parse(rdata).ok_or(true)?;
+            }
+            edns = Some(Edns {
+                payload: u16::from_be_bytes([fixed[2], fixed[3]]).max(MIN_PAYLOAD),
+                version: fixed[5],
+                dnssec_ok: fixed[6] & DNSSEC_OK != 0,
+                rdata,
+            });
         }
-        if at == self.bytes.len() {
-            Ok(edns)
-        } else {
-            Err(edns.is_some())
-        }
+        at = after;
     }
+    if at == bytes.len() {
+        Ok(edns)
+    } else {
+        Err(edns.is_some())
+    }
+}
 
-    /// The record at an offset: type, class, TTL and RDLENGTH, then RDATA, then where the next record begins.
-    fn record_at(&self, at: usize) -> Option<(&'q [u8; 10], &'q [u8], usize)> {
-        let at = skip_name(self.bytes, at)?;
-        let fixed = self.bytes.get(at..)?.first_chunk::<10>()?;
-        let data = at + 10;
-        let after = data + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
-        Some((fixed, self.bytes.get(data..after)?, after))
-    }
+/// The record at an offset: type, class, TTL and RDLENGTH, then RDATA, then where the next record begins.
+fn record_at(bytes: &[u8], at: usize) -> Option<(&[u8; 10], &[u8], usize)> {
+    let at = skip_name(bytes, at)?;
+    let fixed = bytes.get(at..)?.first_chunk::<10>()?;
+    let data = at + 10;
+    let after = data + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+    Some((fixed, bytes.get(data..after)?, after))
 }
 
 /// The octet behind a possibly compressed name; pointers are not followed, only skipped.

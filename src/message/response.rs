@@ -55,11 +55,15 @@ pub struct Response<'o> {
 }
 
 /// A name that stands in the message.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Known {
     offset: u16,
     /// Its length in uncompressed wire form.
-    len: u8,
+    len: u16,
+}
+
+impl Known {
+    const NOTHING: Self = Self { offset: 0, len: 0 };
 }
 
 impl<'o> Response<'o> {
@@ -78,7 +82,7 @@ impl<'o> Response<'o> {
             flags: flags::QR | (query.flags & (flags::OPCODE | flags::RD | flags::CD)),
             counts: [0; 3],
             question_end: query.question_end,
-            known: [Known::default(); KNOWN_NAMES],
+            known: [Known::NOTHING; KNOWN_NAMES],
             known_count: 0,
         }
     }
@@ -309,7 +313,7 @@ impl<'o> Response<'o> {
         while at < end && self.known_count < KNOWN_NAMES {
             self.known[self.known_count] = Known {
                 offset: at as u16,
-                len: (end + 1 - at) as u8,
+                len: (end + 1 - at) as u16,
             };
             self.known_count += 1;
             at += 1 + usize::from(self.out[at]);
@@ -322,7 +326,7 @@ impl<'o> Response<'o> {
         while at < end && self.known_count < KNOWN_NAMES && start + at <= MAX_POINTER {
             self.known[self.known_count] = Known {
                 offset: (start + at) as u16,
-                len: (wire.len() - at) as u8,
+                len: (wire.len() - at) as u16,
             };
             self.known_count += 1;
             at += 1 + usize::from(wire[at]);

@@ -5,7 +5,7 @@
 //! hashed when they are asked for: of a name that exists, the apex of its zone and the name itself. Lives on the
 //! stack; nothing is allocated.
 
-use crate::name::{MAX_LABEL_LEN, MAX_NAME_LEN};
+use crate::name::{MAX_NAME_LEN, wire_len};
 
 /// The most labels a name can have, the root not counted: 127 labels of one octet.
 const MAX_LABELS: usize = 127;
@@ -29,7 +29,8 @@ impl LookupName {
     /// Makes the name that `wire` begins with, uncompressed and in any case, ready. `None` when there is none.
     pub fn new(wire: &[u8]) -> Option<Self> {
         let mut name = Self::empty();
-        name.read(wire).then_some(name)
+        name.read(wire, wire_len(wire)?);
+        Some(name)
     }
 
     /// Room for a name, to be read into.
@@ -44,52 +45,51 @@ impl LookupName {
         }
     }
 
-    /// Makes the name that `wire` begins with ready in this: where the name is to stay, for it is large to be moved.
-    /// Faster when `wire` goes on behind the name. False when there is no name.
+    /// Makes the name that `wire` begins with ready in this, where it is to stay, for it is large to be moved.
+    /// [`wire_len`] has found the name to be one, of `len` octets. Faster when `wire` goes on behind it.
     #[inline]
-    pub fn read(&mut self, wire: &[u8]) -> bool {
-        let Some(len) = self.find_labels(wire) else {
-            return false;
-        };
-        self.len = len;
+    pub fn read(&mut self, wire: &[u8], len: usize) {
+        self.len = len.min(MAX_NAME_LEN);
         self.lower_from(wire);
+        self.find_labels();
         self.hash = hash_name(self.as_wire());
-        true
     }
 
-    /// Where each label starts; returns the length of the name, as [`crate::name::wire_len`] does.
-    #[inline]
-    fn find_labels(&mut self, wire: &[u8]) -> Option<usize> {
-        let (mut at, mut count) = (0, 0);
-        loop {
-            let len = *wire.get(at)?;
-            *self.starts.get_mut(count)? = at as u8;
-            at += 1 + usize::from(len);
-            if usize::from(len) > MAX_LABEL_LEN || at > MAX_NAME_LEN {
-                return None;
-            }
-            if len == 0 {
-                self.count = count;
-                return Some(at);
-            }
-            count += 1;
-        }
-    }
-
-    /// Lowers in whole chunks as far as the message has them, whatever stands in it behind the name.
+    /// Lowers in chunks, whatever stands in the message behind the name; the last chunk of a short message once more.
     #[inline]
     fn lower_from(&mut self, wire: &[u8]) {
-        let (places, _) = self.lower.as_chunks_mut::<CHUNK>();
-        let (chunks, rest) = wire.as_chunks::<CHUNK>();
-        let wanted = self.len.div_ceil(CHUNK);
-        for (place, chunk) in places.iter_mut().zip(chunks).take(wanted) {
-            *place = chunk.map(|octet| octet.to_ascii_lowercase());
+        let Some(last) = wire.len().checked_sub(CHUNK) else {
+            self.lower[..wire.len()].copy_from_slice(wire);
+            self.lower[..wire.len()].make_ascii_lowercase();
+            return;
+        };
+        let mut at = 0;
+        while at < self.len {
+            let from = at.min(last);
+            if let (Some(place), Some(chunk)) = (
+                self.lower.get_mut(from..from + CHUNK).and_then(|place| place.first_chunk_mut::<CHUNK>()),
+                wire.get(from..).and_then(|wire| wire.first_chunk::<CHUNK>()),
+            ) {
+                *place = chunk.map(|octet| octet.to_ascii_lowercase());
+            }
+            at += CHUNK;
         }
-        if wanted > chunks.len() {
-            let last = &mut places[chunks.len()][..rest.len()];
-            last.copy_from_slice(rest);
-            last.make_ascii_lowercase();
+    }
+
+    /// Where each label starts.
+    #[inline]
+    fn find_labels(&mut self) {
+        let (mut at, mut count) = (0u8, 0);
+        for start in &mut self.starts {
+            *start = at;
+            let len = self.lower[usize::from(at)];
+            if len == 0 {
+                break;
+            }
+            at = at.wrapping_add(1 + len);
+            count += 1;
         }
+        self.count = count;
     }
 
     /// The lowered wire form.
