@@ -115,12 +115,7 @@ pub fn answer(
 ) -> Option<Answered> {
     let query = match Query::parse(bytes) {
         Ok(query) => query,
-        Err(Malformed::Silence) => return None,
-        Err(Malformed::Header(rcode)) => return write_error(out, bytes, 0, rcode, None).map(Answered::unclassified),
-        Err(Malformed::Question(rcode, end, edns)) => {
-            let payload = edns.then_some(settings.max_udp_payload);
-            return write_error(out, bytes, end, rcode, payload).map(|len| Answered::new(len, end, end));
-        }
+        Err(malformed) => return refuse_malformed(malformed, settings, bytes, out),
     };
     let limit = response_limit(settings, client.transport, query.edns);
     // Room for the error option is not kept: a response with one has no records.
@@ -162,6 +157,18 @@ pub fn answer(
     answered.zone = outcome.zone.map_or(0, Zone::apex_hash);
     answered.thing = outcome.thing;
     Some(answered)
+}
+
+#[cold]
+fn refuse_malformed(malformed: Malformed, settings: &Settings, bytes: &[u8], out: &mut [u8]) -> Option<Answered> {
+    match malformed {
+        Malformed::Silence => None,
+        Malformed::Header(rcode) => write_error(out, bytes, 0, rcode, None).map(Answered::unclassified),
+        Malformed::Question(rcode, end, edns) => {
+            let payload = edns.then_some(settings.max_udp_payload);
+            write_error(out, bytes, end, rcode, payload).map(|len| Answered::new(len, end, end))
+        }
+    }
 }
 
 /// What is told by options.
@@ -241,7 +248,7 @@ fn dispatch<'z>(
         _ => {}
     }
     let mut name = LookupName::empty();
-    name.read(query.from_qname(), query.qname.len());
+    name.read(query.from_qname(), query.qname.len(), query.labels);
     match zone_for(zones, &name, query.qtype) {
         Some(zone) => authoritative::answer(zone, query.qtype, &mut name, response),
         None => not_ours(zones),

@@ -26,6 +26,8 @@ pub struct Query<'q> {
     /// The name asked, uncompressed, in the client's case. Empty in a query without a question, which only
     /// asks for a server cookie (RFC 7873 §5.4).
     pub qname: &'q [u8],
+    /// How many labels the name has, the root not counted.
+    pub labels: usize,
     /// The type asked.
     pub qtype: RecordType,
     /// The class asked.
@@ -100,33 +102,35 @@ impl<'q> Query<'q> {
         if word(4) != 1 || header_flags & flags::TC != 0 {
             return Self::without_question(bytes, header_flags).ok_or(formerr);
         }
-        let name_len = name::wire_len(&bytes[HEADER_LEN..]).ok_or(formerr)?;
+        let (name_len, labels) = name::measure(&bytes[HEADER_LEN..]).ok_or(formerr)?;
         let name_end = HEADER_LEN + name_len;
-        let Some(&[t0, t1, c0, c1]) = bytes[name_end..].first_chunk::<4>() else {
+        let Some((&[t0, t1, c0, c1], rest)) = bytes[name_end..].split_first_chunk::<4>() else {
             return Err(formerr);
         };
-        let mut query = Self {
-            bytes,
-            flags: header_flags,
-            question_end: name_end + 4,
-            qname: &bytes[HEADER_LEN..name_end],
-            qtype: RecordType(u16::from_be_bytes([t0, t1])),
-            qclass: u16::from_be_bytes([c0, c1]),
-            edns: None,
-        };
-        let malformed = |edns| Malformed::Question(Rcode::FORMERR, query.question_end, edns);
+        let question_end = name_end + 4;
+        let qtype = RecordType(u16::from_be_bytes([t0, t1]));
+        let malformed = |edns| Malformed::Question(Rcode::FORMERR, question_end, edns);
         // Nothing belongs into answer and authority of a query but IXFR's SOA (RFC 1995 §3).
         let authority = word(8);
-        if word(6) != 0 || authority > u16::from(query.qtype == RecordType::IXFR) {
+        if word(6) != 0 || authority > u16::from(qtype == RecordType::IXFR) {
             return Err(malformed(false));
         }
-        query.edns = match (authority, word(10), Edns::bare(&bytes[query.question_end..])) {
+        let edns = match (authority, word(10), Edns::bare(rest)) {
             (0, 1, Some(edns)) => Some(edns),
             (authority, additional, _) => {
-                records(bytes, query.question_end, usize::from(authority), usize::from(additional)).map_err(malformed)?
+                records(bytes, question_end, usize::from(authority), usize::from(additional)).map_err(malformed)?
             }
         };
-        Ok(query)
+        Ok(Self {
+            bytes,
+            flags: header_flags,
+            question_end,
+            qname: &bytes[HEADER_LEN..name_end],
+            labels,
+            qtype,
+            qclass: u16::from_be_bytes([c0, c1]),
+            edns,
+        })
     }
 
     /// The message from the name asked on.
@@ -147,6 +151,7 @@ impl<'q> Query<'q> {
             flags: header_flags,
             question_end: HEADER_LEN,
             qname: &[],
+            labels: 0,
             qtype: RecordType(0),
             qclass: 0,
             edns: None,

@@ -5,31 +5,29 @@
 //! hashed when they are asked for: of a name that exists, the apex of its zone and the name itself. Lives on the
 //! stack; nothing is allocated.
 
-use crate::name::{MAX_NAME_LEN, wire_len};
+use crate::name::{MAX_NAME_LEN, ancestor, measure};
 
-/// The most labels a name can have, the root not counted: 127 labels of one octet.
-const MAX_LABELS: usize = 127;
 /// Octets that are lowered at once.
 const CHUNK: usize = 16;
 /// Room for the longest name, in whole chunks.
 const PADDED: usize = (MAX_NAME_LEN + 1).next_multiple_of(CHUNK);
 
-/// A lowered name with its labels and its hash.
+/// A lowered name with its hash.
 #[derive(Clone)]
 pub struct LookupName {
     /// What is behind `len` means nothing.
     lower: [u8; PADDED],
-    starts: [u8; MAX_LABELS + 1],
     len: usize,
-    count: usize,
+    labels: usize,
     hash: u64,
 }
 
 impl LookupName {
     /// Makes the name that `wire` begins with, uncompressed and in any case, ready. `None` when there is none.
     pub fn new(wire: &[u8]) -> Option<Self> {
+        let (len, labels) = measure(wire)?;
         let mut name = Self::empty();
-        name.read(wire, wire_len(wire)?);
+        name.read(wire, len, labels);
         Some(name)
     }
 
@@ -38,24 +36,23 @@ impl LookupName {
     pub fn empty() -> Self {
         Self {
             lower: [0; PADDED],
-            starts: [0; MAX_LABELS + 1],
             len: 0,
-            count: 0,
+            labels: 0,
             hash: 0,
         }
     }
 
     /// Makes the name that `wire` begins with ready in this, where it is to stay, for it is large to be moved.
-    /// [`wire_len`] has found the name to be one, of `len` octets. Faster when `wire` goes on behind it.
+    /// `len` and `labels` are what [`measure`] told of it. Faster when `wire` goes on behind the name.
     #[inline]
-    pub fn read(&mut self, wire: &[u8], len: usize) {
+    pub fn read(&mut self, wire: &[u8], len: usize, labels: usize) {
         self.len = len.min(MAX_NAME_LEN);
+        self.labels = labels;
         self.lower_from(wire);
-        self.find_labels();
         self.hash = hash_name(self.as_wire());
     }
 
-    /// Lowers in chunks, whatever stands in the message behind the name; the last chunk of a short message once more.
+    /// Lowers in chunks, whatever stands in the message behind the name; the last chunk of a short message overlaps.
     #[inline]
     fn lower_from(&mut self, wire: &[u8]) {
         let Some(last) = wire.len().checked_sub(CHUNK) else {
@@ -67,29 +64,13 @@ impl LookupName {
         while at < self.len {
             let from = at.min(last);
             if let (Some(place), Some(chunk)) = (
-                self.lower.get_mut(from..from + CHUNK).and_then(|place| place.first_chunk_mut::<CHUNK>()),
-                wire.get(from..).and_then(|wire| wire.first_chunk::<CHUNK>()),
+                self.lower[from..].first_chunk_mut::<CHUNK>(),
+                wire[from..].first_chunk::<CHUNK>(),
             ) {
                 *place = chunk.map(|octet| octet.to_ascii_lowercase());
             }
             at += CHUNK;
         }
-    }
-
-    /// Where each label starts.
-    #[inline]
-    fn find_labels(&mut self) {
-        let (mut at, mut count) = (0u8, 0);
-        for start in &mut self.starts {
-            *start = at;
-            let len = self.lower[usize::from(at)];
-            if len == 0 {
-                break;
-            }
-            at = at.wrapping_add(1 + len);
-            count += 1;
-        }
-        self.count = count;
     }
 
     /// The lowered wire form.
@@ -101,14 +82,12 @@ impl LookupName {
     /// How many labels, the root not counted.
     #[inline]
     pub fn label_count(&self) -> usize {
-        self.count
+        self.labels
     }
 
     /// The suffix of the last `labels` labels; the whole name when there are not that many.
-    #[inline]
     pub fn suffix(&self, labels: usize) -> &[u8] {
-        let start = self.starts[self.count.saturating_sub(labels)];
-        &self.lower[usize::from(start)..self.len]
+        ancestor(self.as_wire(), self.labels.saturating_sub(labels))
     }
 
     /// The hash of the whole name.

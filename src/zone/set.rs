@@ -7,7 +7,7 @@
 
 use super::lookup_name::hash_name;
 use super::{LookupName, Zone};
-use crate::name::Name;
+use crate::name::{Name, ancestor};
 use std::sync::Arc;
 
 /// How many zones a leaf holds on average when the tree is built.
@@ -184,7 +184,7 @@ impl ZoneSet {
     /// The zone with exactly this apex.
     pub fn get(&self, apex: &Name) -> Option<&Arc<Zone>> {
         let name = LookupName::new(apex.as_wire())?;
-        self.find(&name, name.label_count())
+        self.find(name.as_wire())
     }
 
     /// The zone with the longest apex at or above `name` (RFC 1034 §4.3.2 step 2).
@@ -196,15 +196,21 @@ impl ZoneSet {
     /// The zone with the longest apex at or above the last `labels` labels of `name`.
     #[inline]
     pub fn closest_enclosing_suffix(&self, name: &LookupName, labels: usize) -> Option<&Arc<Zone>> {
-        let depths = self.depths.iter().map(|&depth| usize::from(depth));
-        depths
-            .filter(|&depth| depth <= labels)
-            .find_map(|depth| self.find(name, depth))
+        let (mut suffix, mut left) = (name.as_wire(), name.label_count());
+        for depth in self.depths.iter().map(|&depth| usize::from(depth)) {
+            if depth <= labels.min(left) {
+                suffix = ancestor(suffix, left - depth);
+                left = depth;
+                if let Some(zone) = self.find(suffix) {
+                    return Some(zone);
+                }
+            }
+        }
+        None
     }
 
-    #[inline]
-    fn find(&self, name: &LookupName, labels: usize) -> Option<&Arc<Zone>> {
-        let wire = name.suffix(labels);
+    /// The zone whose apex is `wire`, in lower case.
+    fn find(&self, wire: &[u8]) -> Option<&Arc<Zone>> {
         let hash = hash_name(wire);
         let (branch, leaf) = self.leaf_of(hash);
         let slots = &self.branches[branch][leaf];
