@@ -79,10 +79,10 @@ impl<'w> Walk<'w, '_> {
     }
 
     fn step(&mut self) -> Result<End, Full> {
-        match self.zone.lookup(self.name) {
-            Found::Name(node) => self.at_node(node),
-            Found::Wildcard(node) => {
-                self.made_up = true;
+        let found = self.zone.lookup(self.name);
+        match found {
+            Found::Name(node) | Found::Wildcard(node) => {
+                self.made_up |= matches!(found, Found::Wildcard(_));
                 self.at_node(node)
             }
             Found::Cut(cut) => self.at_cut(cut),
@@ -114,6 +114,7 @@ impl<'w> Walk<'w, '_> {
         Ok(Some(Rcode::NOERROR))
     }
 
+    #[cold]
     /// RFC 8482 §4.1: one RRset is answer enough for ANY; the smallest amplifies least.
     fn any(&mut self, node: Node<'w>) -> Result<End, Full> {
         match node.rrsets().min_by_key(|rrset| rrset.block.len()) {

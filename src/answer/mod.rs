@@ -287,12 +287,19 @@ fn refuse_transfer(zones: &ZoneSet, query: Query<'_>) -> Outcome<'static> {
 /// it is asked there when we serve the parent too.
 fn zone_for<'z>(zones: &'z ZoneSet, name: &LookupName, qtype: RecordType) -> Option<&'z Zone> {
     let zone = zones.closest_enclosing(name)?;
-    let labels = name.label_count();
-    if qtype == RecordType::DS && labels > 0 && zone.apex().as_wire() == name.as_wire() {
-        return zones
-            .closest_enclosing_suffix(name, labels - 1)
-            .or(Some(zone))
-            .map(|zone| &**zone);
+    if qtype == RecordType::DS {
+        return Some(zone_for_ds(zones, name, zone));
     }
     Some(zone)
+}
+
+#[cold]
+fn zone_for_ds<'z>(zones: &'z ZoneSet, name: &LookupName, zone: &'z Zone) -> &'z Zone {
+    if zone.apex().as_wire() != name.as_wire() {
+        return zone;
+    }
+    match name.label_count().checked_sub(1) {
+        Some(labels) => zones.closest_enclosing_suffix(name, labels).map_or(zone, AsRef::as_ref),
+        None => zone,
+    }
 }

@@ -88,6 +88,7 @@ impl<'o> Response<'o> {
     }
 
     /// The header's flags, to be added to.
+    #[inline]
     pub fn set_flags(&mut self, more: u16) {
         self.flags |= more;
     }
@@ -163,6 +164,7 @@ impl<'o> Response<'o> {
     }
 
     /// The common case: owned by a name in the question, no names inside. Each record is a pointer and a copy.
+    #[inline(always)]
     fn put_plain_records(&mut self, section: Section, pointer: [u8; 2], rrset: Rrset<'_>) -> Result<(), Full> {
         let end = self.len + rrset.block.len() + 2 * usize::from(rrset.count);
         if end > self.limit {
@@ -351,6 +353,7 @@ impl<'o> Response<'o> {
 
     /// Finishes with a bare OPT record (RFC 6891 §6.1.3) that offers `payload` and echoes DO (RFC 3225 §3);
     /// returns the length.
+    #[inline]
     pub fn finish_with_edns(mut self, rcode: Rcode, payload: u16, dnssec_ok: bool) -> usize {
         let opts = self.put_opt(rcode, payload, dnssec_ok);
         self.write_header(rcode, opts);

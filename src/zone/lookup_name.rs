@@ -44,7 +44,7 @@ impl LookupName {
 
     /// Makes the name that `wire` begins with ready in this, where it is to stay, for it is large to be moved.
     /// `len` and `labels` are what [`measure`] told of it. Faster when `wire` goes on behind the name.
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, wire: &[u8], len: usize, labels: usize) {
         self.len = len.min(MAX_NAME_LEN);
         self.labels = labels;

@@ -157,7 +157,7 @@ impl Zone {
     }
 
     /// Looks `name`, which is at or below the apex, up by RFC 1034 §4.3.2 step 3.
-    #[inline]
+    #[inline(always)]
     pub fn lookup(&self, name: &LookupName) -> Found<'_> {
         let Some(node) = self.find(name) else {
             return self.below_closest_encloser(self.closest_encloser(name));
@@ -211,7 +211,7 @@ impl Zone {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_hashed(&self, wire: &[u8], hash: u64) -> Option<Node<'_>> {
         let is_it = |entry: &NodeEntry| entry.hash == tag(hash) && self.name_of(entry) == wire;
         let Some(mask) = self.index.len().checked_sub(1) else {

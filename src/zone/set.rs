@@ -210,6 +210,7 @@ impl ZoneSet {
     }
 
     /// The zone whose apex is `wire`, in lower case.
+    #[inline(always)]
     fn find(&self, wire: &[u8]) -> Option<&Arc<Zone>> {
         let hash = hash_name(wire);
         let (branch, leaf) = self.leaf_of(hash);
