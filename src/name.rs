@@ -357,19 +357,23 @@ fn fmt_wire(wire: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// The length of the uncompressed name at the front of `wire`, root label included; `None` when it
 /// runs out, exceeds 255 octets or holds anything but plain labels.
 pub fn wire_len(wire: &[u8]) -> Option<usize> {
-    let mut at = 0;
+    measure(wire).map(|(len, _)| len)
+}
+
+/// That length and how many labels, the root not counted.
+#[inline]
+pub fn measure(wire: &[u8]) -> Option<(usize, usize)> {
+    let (mut at, mut labels) = (0, 0);
     loop {
         let len = usize::from(*wire.get(at)?);
-        if len > MAX_LABEL_LEN {
-            return None;
-        }
         at += 1 + len;
-        if at > MAX_NAME_LEN {
+        if len > MAX_LABEL_LEN || at > MAX_NAME_LEN {
             return None;
         }
         if len == 0 {
-            return Some(at);
+            return Some((at, labels));
         }
+        labels += 1;
     }
 }
 
@@ -379,6 +383,15 @@ pub fn parent(wire: &[u8]) -> Option<&[u8]> {
         None | Some(0) => None,
         Some(&len) => wire.get(1 + usize::from(len)..),
     }
+}
+
+/// The name without its `levels` leftmost labels, of which it has as many.
+#[inline]
+pub fn ancestor(mut wire: &[u8], levels: usize) -> &[u8] {
+    for _ in 0..levels {
+        wire = parent(wire).unwrap_or(wire);
+    }
+    wire
 }
 
 /// Is `wire` the name `ancestor` or below it? Both uncompressed, case ignored.

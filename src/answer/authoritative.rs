@@ -18,13 +18,14 @@ const MAX_CHAIN: usize = 16;
 type End = Option<Rcode>;
 
 /// Answers for `name`, which is at or below the apex of `zone`.
+#[inline]
 pub(super) fn answer<'z>(
     zone: &'z Zone,
     qtype: RecordType,
     name: &mut LookupName,
     response: &mut Response<'_>,
 ) -> Outcome<'z> {
-    let thing = name.suffix_hash(name.label_count()) ^ u64::from(qtype.0).rotate_right(16);
+    let thing = name.hash() ^ u64::from(qtype.0).rotate_right(16);
     let mut walk = Walk {
         zone,
         qtype,
@@ -68,8 +69,8 @@ impl<'w> Walk<'w, '_> {
     /// Goes on at `next`, if that is ours to answer, has not been passed yet, and the chain is not
     /// too long.
     fn follow(&mut self, next: LookupName) -> End {
-        let hash = next.suffix_hash(next.label_count());
-        self.passed[self.followed] = self.name.suffix_hash(self.name.label_count());
+        let hash = next.hash();
+        self.passed[self.followed] = self.name.hash();
         self.followed += 1;
         let loops = self.passed[..self.followed].contains(&hash);
         let leaves_zone = !is_at_or_below(next.as_wire(), self.zone.apex().as_wire());
@@ -78,10 +79,10 @@ impl<'w> Walk<'w, '_> {
     }
 
     fn step(&mut self) -> Result<End, Full> {
-        match self.zone.lookup(self.name) {
-            Found::Name(node) => self.at_node(node),
-            Found::Wildcard(node) => {
-                self.made_up = true;
+        let found = self.zone.lookup(self.name);
+        match found {
+            Found::Name(node) | Found::Wildcard(node) => {
+                self.made_up |= matches!(found, Found::Wildcard(_));
                 self.at_node(node)
             }
             Found::Cut(cut) => self.at_cut(cut),
@@ -113,6 +114,7 @@ impl<'w> Walk<'w, '_> {
         Ok(Some(Rcode::NOERROR))
     }
 
+    #[cold]
     /// RFC 8482 §4.1: one RRset is answer enough for ANY; the smallest amplifies least.
     fn any(&mut self, node: Node<'w>) -> Result<End, Full> {
         match node.rrsets().min_by_key(|rrset| rrset.block.len()) {
@@ -138,7 +140,7 @@ impl<'w> Walk<'w, '_> {
             return Ok(Some(Rcode::SERVFAIL));
         };
         self.response
-            .put_rrset(Section::Answer, Owner::Name(owner.name()), dname)?;
+            .put_rrset(Section::Answer, self.above(owner.name()), dname)?;
         let target = dname.first_rdata();
         let target = &target[..wire_len(target).unwrap_or(0)];
         let name = self.name.as_wire();
@@ -181,7 +183,7 @@ impl<'w> Walk<'w, '_> {
         }
         if let Some(ns) = cut.rrset(RecordType::NS) {
             self.response
-                .put_rrset(Section::Authority, Owner::Name(cut.name()), ns)?;
+                .put_rrset(Section::Authority, self.above(cut.name()), ns)?;
             self.put_glue(cut, ns)?;
         }
         Ok(Some(Rcode::NOERROR))
@@ -235,7 +237,16 @@ impl<'w> Walk<'w, '_> {
         let apex = self.zone.apex().as_wire();
         let ttl = Some(ttl.to_be_bytes());
         self.response
-            .put_rrset_with_ttl(Section::Authority, Owner::Name(apex), soa, ttl)
+            .put_rrset_with_ttl(Section::Authority, self.above(apex), soa, ttl)
+    }
+
+    /// A name at or above the one that the walk has come to, as an owner.
+    fn above(&self, name: &'w [u8]) -> Owner<'w> {
+        if self.followed == 0 {
+            Owner::Above(name.len())
+        } else {
+            Owner::Name(name)
+        }
     }
 }
 

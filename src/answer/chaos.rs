@@ -9,7 +9,7 @@ use crate::record::{RecordType, Rrset};
 const MAX_TEXT: usize = 255;
 
 /// Answers `version.bind`, `version.server`, `hostname.bind` and `id.server`, type TXT or ANY.
-pub(super) fn answer(settings: &Settings, query: &Query<'_>, response: &mut Response<'_>) -> Outcome<'static> {
+pub(super) fn answer(settings: &Settings, query: Query<'_>, response: &mut Response<'_>) -> Outcome<'static> {
     let refused = Outcome::refused(ExtendedError::PROHIBITED);
     let Some(text) = told(settings, query.qname) else {
         return refused;

@@ -74,6 +74,7 @@ pub enum Kind {
 }
 
 impl Answered {
+    #[inline]
     pub(super) fn new(len: usize, question_end: usize, opt: usize) -> Self {
         // A message is no longer than 65 535 octets.
         Self {
@@ -100,6 +101,7 @@ impl Answered {
     }
 
     /// Octets of the response.
+    #[inline]
     pub fn len(&self) -> usize {
         usize::from(self.len)
     }

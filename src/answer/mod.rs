@@ -124,15 +124,10 @@ pub fn answer(
 ) -> Option<Answered> {
     let query = match Query::parse(bytes) {
         Ok(query) => query,
-        Err(Malformed::Silence) => return None,
-        Err(Malformed::Header(rcode)) => return write_error(out, bytes, 0, rcode, None).map(Answered::unclassified),
-        Err(Malformed::Question(rcode, end, edns)) => {
-            let payload = edns.then_some(settings.max_udp_payload);
-            return write_error(out, bytes, end, rcode, payload).map(|len| Answered::new(len, end, end));
-        }
+        Err(malformed) => return refuse_malformed(malformed, settings, bytes, out),
     };
     if signed::may_be(&query)
-        && let Ok(answered) = signed::answer(zones, settings, client, &query, out)
+        && let Ok(answered) = signed::answer(zones, settings, client, query, out)
     {
         return answered;
     }
@@ -204,6 +199,18 @@ fn answer_unsigned(
     Some(answered)
 }
 
+#[cold]
+fn refuse_malformed(malformed: Malformed, settings: &Settings, bytes: &[u8], out: &mut [u8]) -> Option<Answered> {
+    match malformed {
+        Malformed::Silence => None,
+        Malformed::Header(rcode) => write_error(out, bytes, 0, rcode, None).map(Answered::unclassified),
+        Malformed::Question(rcode, end, edns) => {
+            let payload = edns.then_some(settings.max_udp_payload);
+            write_error(out, bytes, end, rcode, payload).map(|len| Answered::new(len, end, end))
+        }
+    }
+}
+
 /// What is told by options.
 #[derive(Default)]
 struct Told<'s> {
@@ -271,20 +278,18 @@ fn dispatch<'z>(
 ) -> Outcome<'z> {
     match query.qclass {
         CLASS_IN => {}
-        CLASS_CH => return chaos::answer(settings, query, response),
+        CLASS_CH => return chaos::answer(settings, *query, response),
         _ => return Outcome::refused(ExtendedError::NOT_AUTHORITATIVE),
     }
     match query.qtype {
-        RecordType::AXFR | RecordType::IXFR => return transfer(zones, settings, asker, query, response),
+        RecordType::AXFR | RecordType::IXFR => return transfer(zones, settings, asker, *query, response),
         // RFC 6895 §3.1: OPT, TKEY and TSIG are no questions; MAILA and MAILB are obsolete (RFC 1035 §3.2.3).
         RecordType::OPT | RecordType::TKEY | RecordType::TSIG => return Outcome::code(Rcode::FORMERR),
         RecordType::MAILA | RecordType::MAILB => return Outcome::code(Rcode::NOTIMP),
         _ => {}
     }
     let mut name = LookupName::empty();
-    if !name.read(query.qname) {
-        return Outcome::code(Rcode::FORMERR);
-    }
+    name.read(query.from_qname(), query.qname.len(), query.labels);
     match zone_for(zones, &name, query.qtype) {
         Some(zone) => authoritative::answer(zone, query.qtype, &mut name, response),
         None => not_ours(zones),
@@ -311,7 +316,7 @@ fn transfer<'z>(
     zones: &'z ZoneSet,
     settings: &Settings,
     asker: &Asker<'_>,
-    query: &Query<'_>,
+    query: Query<'_>,
     response: &mut Response<'_>,
 ) -> Outcome<'z> {
     let zone = LookupName::new(query.qname).and_then(|name| {
@@ -343,12 +348,19 @@ fn transfer<'z>(
 /// it is asked there when we serve the parent too.
 fn zone_for<'z>(zones: &'z ZoneSet, name: &LookupName, qtype: RecordType) -> Option<&'z Zone> {
     let zone = zones.closest_enclosing(name)?;
-    let labels = name.label_count();
-    if qtype == RecordType::DS && labels > 0 && zone.apex().as_wire() == name.as_wire() {
-        return zones
-            .closest_enclosing_suffix(name, labels - 1)
-            .or(Some(zone))
-            .map(|zone| &**zone);
+    if qtype == RecordType::DS {
+        return Some(zone_for_ds(zones, name, zone));
     }
     Some(zone)
+}
+
+#[cold]
+fn zone_for_ds<'z>(zones: &'z ZoneSet, name: &LookupName, zone: &'z Zone) -> &'z Zone {
+    if zone.apex().as_wire() != name.as_wire() {
+        return zone;
+    }
+    match name.label_count().checked_sub(1) {
+        Some(labels) => zones.closest_enclosing_suffix(name, labels).map_or(zone, AsRef::as_ref),
+        None => zone,
+    }
 }

@@ -13,7 +13,7 @@ pub(super) fn answer(
     zones: &ZoneSet,
     settings: &Settings,
     client: &Client<'_>,
-    query: &Query<'_>,
+    query: Query<'_>,
     out: &mut [u8],
 ) -> Result<Option<Answered>, NotSigned> {
     let payload = query.edns.map(|_| settings.max_udp_payload);

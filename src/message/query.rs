@@ -5,9 +5,14 @@
 //! rest of the message up to its last octet, with EDNS picked out (RFC 6891 §6.1.1: at most one
 //! OPT, owned by the root).
 
-use super::{HEADER_LEN, Options, Rcode, flags};
+use super::{HEADER_LEN, OPT_LEN, Options, Rcode, flags};
 use crate::name;
 use crate::record::RecordType;
+
+/// Every client takes that much by UDP; less is treated as this (RFC 6891 §6.2.3).
+const MIN_PAYLOAD: u16 = 512;
+/// DO, in the first octet of EDNS's flags (RFC 3225 §3).
+const DNSSEC_OK: u8 = 0x80;
 
 /// A well-formed query of opcode QUERY with one question, or with none when it is for a cookie.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +26,8 @@ pub struct Query<'q> {
     /// The name asked, uncompressed, in the client's case. Empty in a query without a question, which only
     /// asks for a server cookie (RFC 7873 §5.4).
     pub qname: &'q [u8],
+    /// How many labels the name has, the root not counted.
+    pub labels: usize,
     /// The type asked.
     pub qtype: RecordType,
     /// The class asked.
@@ -43,6 +50,20 @@ pub struct Edns<'q> {
 }
 
 impl<'q> Edns<'q> {
+    /// The common case: nothing follows the question but an OPT of our version without options.
+    #[inline]
+    fn bare(tail: &[u8]) -> Option<Self> {
+        let &[0, 0, 41, p0, p1, _, 0, flags, _, 0, 0] = <&[u8; OPT_LEN]>::try_from(tail).ok()? else {
+            return None;
+        };
+        Some(Self {
+            payload: u16::from_be_bytes([p0, p1]).max(MIN_PAYLOAD),
+            version: 0,
+            dnssec_ok: flags & DNSSEC_OK != 0,
+            rdata: &[],
+        })
+    }
+
     /// What is asked for by options.
     pub fn options(&self) -> Options<'q> {
         Options::parse(self.rdata).unwrap_or_default()
@@ -63,6 +84,7 @@ pub enum Malformed {
 
 impl<'q> Query<'q> {
     /// Reads a message.
+    #[inline]
     pub fn parse(bytes: &'q [u8]) -> Result<Self, Malformed> {
         let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
             return Err(Malformed::Silence);
@@ -80,30 +102,41 @@ impl<'q> Query<'q> {
         if word(4) != 1 || header_flags & flags::TC != 0 {
             return Self::without_question(bytes, header_flags).ok_or(formerr);
         }
-        let name_len = name::wire_len(&bytes[HEADER_LEN..]).ok_or(formerr)?;
+        let (name_len, labels) = name::measure(&bytes[HEADER_LEN..]).ok_or(formerr)?;
         let name_end = HEADER_LEN + name_len;
-        let Some(&[t0, t1, c0, c1]) = bytes[name_end..].first_chunk::<4>() else {
+        let Some((&[t0, t1, c0, c1], rest)) = bytes[name_end..].split_first_chunk::<4>() else {
             return Err(formerr);
         };
-        let mut query = Self {
-            bytes,
-            flags: header_flags,
-            question_end: name_end + 4,
-            qname: &bytes[HEADER_LEN..name_end],
-            qtype: RecordType(u16::from_be_bytes([t0, t1])),
-            qclass: u16::from_be_bytes([c0, c1]),
-            edns: None,
-        };
-        let malformed = |edns| Malformed::Question(Rcode::FORMERR, query.question_end, edns);
+        let question_end = name_end + 4;
+        let qtype = RecordType(u16::from_be_bytes([t0, t1]));
+        let malformed = |edns| Malformed::Question(Rcode::FORMERR, question_end, edns);
         // Nothing belongs into answer and authority of a query but IXFR's SOA (RFC 1995 §3).
         let authority = word(8);
-        if word(6) != 0 || authority > u16::from(query.qtype == RecordType::IXFR) {
+        if word(6) != 0 || authority > u16::from(qtype == RecordType::IXFR) {
             return Err(malformed(false));
         }
-        query.edns = query
-            .parse_records(usize::from(authority), usize::from(word(10)))
-            .map_err(malformed)?;
-        Ok(query)
+        let edns = match (authority, word(10), Edns::bare(rest)) {
+            (0, 1, Some(edns)) => Some(edns),
+            (authority, additional, _) => {
+                records(bytes, question_end, usize::from(authority), usize::from(additional)).map_err(malformed)?
+            }
+        };
+        Ok(Self {
+            bytes,
+            flags: header_flags,
+            question_end,
+            qname: &bytes[HEADER_LEN..name_end],
+            labels,
+            qtype,
+            qclass: u16::from_be_bytes([c0, c1]),
+            edns,
+        })
+    }
+
+    /// The message from the name asked on.
+    #[inline]
+    pub fn from_qname(&self) -> &'q [u8] {
+        self.bytes.get(HEADER_LEN..).unwrap_or_default()
     }
 
     /// RFC 7873 §5.4: no question at all, but a COOKIE option. Nothing else may come without a question.
@@ -118,55 +151,56 @@ impl<'q> Query<'q> {
             flags: header_flags,
             question_end: HEADER_LEN,
             qname: &[],
+            labels: 0,
             qtype: RecordType(0),
             qclass: 0,
             edns: None,
         };
-        query.edns = query.parse_records(0, usize::from(u16::from_be_bytes([a0, a1]))).ok()?;
+        query.edns = records(bytes, HEADER_LEN, 0, usize::from(u16::from_be_bytes([a0, a1]))).ok()?;
         query.edns?.options().cookie?;
         Some(query)
     }
+}
 
-    /// Walks the records behind the question; the error, that they are malformed, says whether an OPT was seen.
-    fn parse_records(&self, authority: usize, additional: usize) -> Result<Option<Edns<'q>>, bool> {
-        let mut edns = None;
-        let mut at = self.question_end;
-        for number in 0..authority + additional {
-            let (fixed, rdata, after) = self.record_at(at).ok_or(edns.is_some())?;
-            if u16::from_be_bytes([fixed[0], fixed[1]]) == RecordType::OPT.0 {
-                if number < authority || edns.is_some() || self.bytes[at] != 0 {
-                    // Which of two is meant nobody knows; BIND, NSD and Knot answer with none as well.
-                    return Err(false);
-                }
-                // RFC 6891 §6.1.3: of another version than ours, nothing but that is known.
-                let rdata = if fixed[5] == 0 { rdata } else { &[] };
-                if !rdata.is_empty() {
-                    Options::parse(rdata).ok_or(true)?;
-                }
-                edns = Some(Edns {
-                    payload: u16::from_be_bytes([fixed[2], fixed[3]]).max(512),
-                    version: fixed[5],
-                    dnssec_ok: fixed[6] & 0x80 != 0,
-                    rdata,
-                });
+/// Walks the records from `at` to the end of the message and picks out EDNS; the error, that they are malformed, says
+/// whether an OPT was seen.
+fn records(bytes: &[u8], mut at: usize, authority: usize, additional: usize) -> Result<Option<Edns<'_>>, bool> {
+    let mut edns = None;
+    for number in 0..authority + additional {
+        let (fixed, rdata, after) = record_at(bytes, at).ok_or(edns.is_some())?;
+        if u16::from_be_bytes([fixed[0], fixed[1]]) == RecordType::OPT.0 {
+            if number < authority || edns.is_some() || bytes[at] != 0 {
+                // Which of two is meant nobody knows; BIND, NSD and Knot answer with none as well.
+                return Err(false);
             }
-            at = after;
+            // RFC 6891 §6.1.3: of another version than ours, nothing but that is known.
+            let rdata = if fixed[5] == 0 { rdata } else { &[] };
+            if !rdata.is_empty() {
+                Options::parse(rdata).ok_or(true)?;
+            }
+            edns = Some(Edns {
+                payload: u16::from_be_bytes([fixed[2], fixed[3]]).max(MIN_PAYLOAD),
+                version: fixed[5],
+                dnssec_ok: fixed[6] & DNSSEC_OK != 0,
+                rdata,
+            });
         }
-        if at == self.bytes.len() {
-            Ok(edns)
-        } else {
-            Err(edns.is_some())
-        }
+        at = after;
     }
+    if at == bytes.len() {
+        Ok(edns)
+    } else {
+        Err(edns.is_some())
+    }
+}
 
-    /// The record at an offset: type, class, TTL and RDLENGTH, then RDATA, then where the next record begins.
-    fn record_at(&self, at: usize) -> Option<(&'q [u8; 10], &'q [u8], usize)> {
-        let at = skip_name(self.bytes, at)?;
-        let fixed = self.bytes.get(at..)?.first_chunk::<10>()?;
-        let data = at + 10;
-        let after = data + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
-        Some((fixed, self.bytes.get(data..after)?, after))
-    }
+/// The record at an offset: type, class, TTL and RDLENGTH, then RDATA, then where the next record begins.
+fn record_at(bytes: &[u8], at: usize) -> Option<(&[u8; 10], &[u8], usize)> {
+    let at = skip_name(bytes, at)?;
+    let fixed = bytes.get(at..)?.first_chunk::<10>()?;
+    let data = at + 10;
+    let after = data + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
+    Some((fixed, bytes.get(data..after)?, after))
 }
 
 /// The octet behind a possibly compressed name; pointers are not followed, only skipped.

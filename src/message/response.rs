@@ -5,7 +5,7 @@
 //! in whole RRsets (RFC 2181 §9): [`Response::put_rrset`] writes all of one or nothing.
 
 use super::{HEADER_LEN, Query, Rcode, ReplyOptions, flags};
-use crate::name;
+use crate::name::{self, MAX_NAME_LEN};
 use crate::record::{RecordType, Rrset};
 
 /// The last offset that a compression pointer can name.
@@ -33,6 +33,8 @@ pub enum Section {
 pub enum Owner<'n> {
     /// The name in the question.
     Question,
+    /// That name or one above it, told by its length in octets.
+    Above(usize),
     /// Another name, uncompressed.
     Name(&'n [u8]),
 }
@@ -53,16 +55,21 @@ pub struct Response<'o> {
 }
 
 /// A name that stands in the message.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Known {
     offset: u16,
     /// Its length in uncompressed wire form.
-    len: u8,
+    len: u16,
+}
+
+impl Known {
+    const NOTHING: Self = Self { offset: 0, len: 0 };
 }
 
 impl<'o> Response<'o> {
     /// Begins the response to `query`: at most `limit` octets, `reserve` of them kept for EDNS.
     /// RD is copied from the query; AA and TC are set later.
+    #[inline]
     pub fn new(out: &'o mut [u8], query: &Query<'_>, limit: usize, reserve: usize) -> Self {
         let end = limit.min(out.len());
         let limit = end.saturating_sub(reserve).max(query.question_end);
@@ -75,12 +82,13 @@ impl<'o> Response<'o> {
             flags: flags::QR | (query.flags & (flags::OPCODE | flags::RD | flags::CD)),
             counts: [0; 3],
             question_end: query.question_end,
-            known: [Known::default(); KNOWN_NAMES],
+            known: [Known::NOTHING; KNOWN_NAMES],
             known_count: 0,
         }
     }
 
     /// The header's flags, to be added to.
+    #[inline]
     pub fn set_flags(&mut self, more: u16) {
         self.flags |= more;
     }
@@ -108,8 +116,12 @@ impl<'o> Response<'o> {
     }
 
     /// Writes the whole RRset, or nothing.
+    #[inline]
     pub fn put_rrset(&mut self, section: Section, owner: Owner<'_>, rrset: Rrset<'_>) -> Result<(), Full> {
-        self.put_rrset_with_ttl(section, owner, rrset, None)
+        match self.pointer_to(owner) {
+            Some(pointer) if !has_compressible_names(rrset.rtype) => self.put_plain_records(section, pointer, rrset),
+            _ => self.put_rrset_with_ttl(section, owner, rrset, None),
+        }
     }
 
     /// Writes the whole RRset with another TTL, or nothing.
@@ -121,11 +133,7 @@ impl<'o> Response<'o> {
         ttl: Option<[u8; 4]>,
     ) -> Result<(), Full> {
         let (len, known_count) = (self.len, self.known_count);
-        let written = if has_compressible_names(rrset.rtype) || ttl.is_some() || !matches!(owner, Owner::Question) {
-            self.put_records(owner, rrset, ttl)
-        } else {
-            self.put_plain_records(rrset)
-        };
+        let written = self.put_records(owner, rrset, ttl);
         match written {
             Ok(()) => self.counts[section as usize] += rrset.count,
             Err(Full) => (self.len, self.known_count) = (len, known_count),
@@ -133,46 +141,61 @@ impl<'o> Response<'o> {
         written
     }
 
-    /// The common case: owned by the name asked, no names inside. Each record is a pointer to the
-    /// question and a copy.
-    fn put_plain_records(&mut self, rrset: Rrset<'_>) -> Result<(), Full> {
-        let needed = rrset.block.len() + 2 * usize::from(rrset.count);
-        let Some(mut out) = self
-            .out
-            .get_mut(self.len..self.limit)
-            .and_then(|out| out.get_mut(..needed))
-        else {
+    /// The pointer to an owner in the question. None to the root, which is shorter than a pointer.
+    #[inline]
+    fn pointer_to(&self, owner: Owner<'_>) -> Option<[u8; 2]> {
+        match owner {
+            Owner::Question => Some(QUESTION_POINTER),
+            // The name ends before type and class.
+            Owner::Above(len @ 2..=MAX_NAME_LEN) => {
+                let offset = self.question_end.saturating_sub(4 + len) as u16;
+                Some((0xc000 | offset).to_be_bytes())
+            }
+            Owner::Above(_) | Owner::Name(_) => None,
+        }
+    }
+
+    fn put_owner(&mut self, owner: Owner<'_>) -> Result<(), Full> {
+        match (self.pointer_to(owner), owner) {
+            (Some(pointer), _) => self.put(&pointer),
+            (None, Owner::Name(name)) => self.put_name(name),
+            (None, _) => self.put(&[0]),
+        }
+    }
+
+    /// The common case: owned by a name in the question, no names inside. Each record is a pointer and a copy.
+    #[inline(always)]
+    fn put_plain_records(&mut self, section: Section, pointer: [u8; 2], rrset: Rrset<'_>) -> Result<(), Full> {
+        let end = self.len + rrset.block.len() + 2 * usize::from(rrset.count);
+        if end > self.limit {
             return Err(Full);
-        };
-        self.len += needed;
+        }
+        let mut out = self.out.get_mut(self.len..end).ok_or(Full)?;
         let mut block = rrset.block;
         while let Some((fixed, _)) = block.split_first_chunk::<10>() {
             let len = 10 + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
             let (record, after) = block.split_at_checked(len).ok_or(Full)?;
             let (place, rest) = out.split_at_mut_checked(2 + len).ok_or(Full)?;
-            place[..2].copy_from_slice(&QUESTION_POINTER);
+            place[..2].copy_from_slice(&pointer);
             place[2..].copy_from_slice(record);
             (block, out) = (after, rest);
         }
+        self.len = end;
+        self.counts[section as usize] += rrset.count;
         Ok(())
     }
 
     fn put_records(&mut self, owner: Owner<'_>, rrset: Rrset<'_>, ttl: Option<[u8; 4]>) -> Result<(), Full> {
         for record in rrset.records() {
-            match owner {
-                Owner::Question => self.put(&QUESTION_POINTER)?,
-                Owner::Name(name) => self.put_name(name)?,
+            self.put_owner(owner)?;
+            let mut fixed = *record.fixed;
+            if let Some(ttl) = ttl {
+                fixed[4..8].copy_from_slice(&ttl);
             }
-            self.put(&record.fixed[..4])?;
-            self.put(
-                ttl.as_ref()
-                    .unwrap_or(&[record.fixed[4], record.fixed[5], record.fixed[6], record.fixed[7]]),
-            )?;
-            let length_at = self.len;
-            self.put(&[0, 0])?;
+            self.put(&fixed)?;
+            let rdata_at = self.len;
             self.put_rdata(rrset.rtype, record.rdata)?;
-            let length = (self.len - length_at - 2) as u16;
-            self.out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+            self.put_length(rdata_at);
         }
         Ok(())
     }
@@ -187,16 +210,12 @@ impl<'o> Response<'o> {
     ) -> Result<(), Full> {
         let (len, known_count) = (self.len, self.known_count);
         let written = (|| {
-            match owner {
-                Owner::Question => self.put(&QUESTION_POINTER)?,
-                Owner::Name(name) => self.put_name(name)?,
-            }
+            self.put_owner(owner)?;
             self.put(&fixed)?;
-            let length_at = self.len;
             self.put(&[0, 0])?;
+            let rdata_at = self.len;
             self.put_name(target)?;
-            let length = (self.len - length_at - 2) as u16;
-            self.out[length_at..length_at + 2].copy_from_slice(&length.to_be_bytes());
+            self.put_length(rdata_at);
             Ok(())
         })();
         match written {
@@ -204,6 +223,12 @@ impl<'o> Response<'o> {
             Err(Full) => (self.len, self.known_count) = (len, known_count),
         }
         written
+    }
+
+    /// Sets the RDLENGTH in front of RDATA that goes from `rdata_at` to here.
+    fn put_length(&mut self, rdata_at: usize) {
+        let length = (self.len - rdata_at) as u16;
+        self.out[rdata_at - 2..rdata_at].copy_from_slice(&length.to_be_bytes());
     }
 
     /// RDATA with the names compressed that may be (RFC 3597 §4: the types of RFC 1035 only).
@@ -256,6 +281,10 @@ impl<'o> Response<'o> {
 
     /// Does the name `wire` stand at `offset`? Pointers in the message are our own and lead back.
     fn stands_at(&self, mut offset: usize, wire: &[u8]) -> bool {
+        // Most often it does, whole and in the same case. A name is not the front of another: it ends in a zero.
+        if self.out.get(offset..offset + wire.len()) == Some(wire) {
+            return true;
+        }
         let mut at = 0;
         while let (Some(&len), Some(&asked)) = (self.out.get(offset), wire.get(at)) {
             if len >= 0xc0 {
@@ -286,7 +315,7 @@ impl<'o> Response<'o> {
         while at < end && self.known_count < KNOWN_NAMES {
             self.known[self.known_count] = Known {
                 offset: at as u16,
-                len: (end + 1 - at) as u8,
+                len: (end + 1 - at) as u16,
             };
             self.known_count += 1;
             at += 1 + usize::from(self.out[at]);
@@ -299,7 +328,7 @@ impl<'o> Response<'o> {
         while at < end && self.known_count < KNOWN_NAMES && start + at <= MAX_POINTER {
             self.known[self.known_count] = Known {
                 offset: (start + at) as u16,
-                len: (wire.len() - at) as u8,
+                len: (wire.len() - at) as u16,
             };
             self.known_count += 1;
             at += 1 + usize::from(wire[at]);
@@ -324,6 +353,7 @@ impl<'o> Response<'o> {
 
     /// Finishes with a bare OPT record (RFC 6891 §6.1.3) that offers `payload` and echoes DO (RFC 3225 §3);
     /// returns the length.
+    #[inline]
     pub fn finish_with_edns(mut self, rcode: Rcode, payload: u16, dnssec_ok: bool) -> usize {
         let opts = self.put_opt(rcode, payload, dnssec_ok);
         self.write_header(rcode, opts);

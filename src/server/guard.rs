@@ -38,6 +38,7 @@ pub(super) fn install() {
 }
 
 /// Lets `handler` answer `query`. A panic becomes a SERVFAIL.
+#[inline]
 pub(super) fn answer<H: Handler>(
     handler: &H,
     view: &H::View,
@@ -49,7 +50,8 @@ pub(super) fn answer<H: Handler>(
     let answered = catch_unwind(AssertUnwindSafe(|| handler.answer(view, client, query, out)));
     ANSWERING.set(false);
     match answered {
-        Ok(answered) => answered.filter(|answered| answered.len() <= out.len()),
+        Ok(Some(answered)) if answered.len() <= out.len() => Some(answered),
+        Ok(_) => None,
         Err(_) => {
             report(query, (client.peer)());
             servfail(query, out).map(Answered::unclassified)
@@ -57,6 +59,7 @@ pub(super) fn answer<H: Handler>(
     }
 }
 
+#[cold]
 fn report(query: &[u8], peer: Option<SocketAddr>) {
     static THROTTLE: Throttle = Throttle::new(Duration::from_secs(60));
     let said = SAID.take();

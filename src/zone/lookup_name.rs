@@ -1,139 +1,132 @@
-//! A name made ready to be looked up: lowered, with the hash of every suffix.
+//! A name made ready to be looked up: lowered, with its labels found and its hash.
 //!
-//! One pass over a query name serves all of its lookups: the zone with the longest matching apex,
-//! the node itself, and on a miss each ancestor up to the closest encloser (RFC 4592 §3.3.1). The
-//! hash of a suffix is built from the root leftwards, so that the hash of a name and those of its
-//! ancestors come out of one walk. Lives on the stack; nothing is allocated.
+//! One walk over a query name and one pass that lowers it serve all of its lookups: the zone with the longest
+//! matching apex, the node itself, and on a miss the closest encloser (RFC 4592 §3.3.1). The suffixes of a name are
+//! hashed when they are asked for: of a name that exists, the apex of its zone and the name itself. Lives on the
+//! stack; nothing is allocated.
 
-use crate::name::{MAX_LABEL_LEN, MAX_NAME_LEN};
+use crate::name::{MAX_NAME_LEN, ancestor, measure};
 
-/// The most labels a name can have, the root not counted: 127 labels of one octet.
-const MAX_LABELS: usize = 127;
-/// Room for eight octets to be read at any label start.
-const PADDED: usize = MAX_NAME_LEN + 9;
+/// Octets that are lowered at once.
+const CHUNK: usize = 16;
+/// Room for the longest name, in whole chunks.
+const PADDED: usize = (MAX_NAME_LEN + 1).next_multiple_of(CHUNK);
 
-/// A lowered name with its suffix hashes.
+/// A lowered name with its hash.
 #[derive(Clone)]
 pub struct LookupName {
+    /// What is behind `len` means nothing.
     lower: [u8; PADDED],
     len: usize,
-    count: usize,
-    starts: [u8; MAX_LABELS + 1],
-    hashes: [u64; MAX_LABELS + 1],
+    labels: usize,
+    hash: u64,
 }
 
 impl LookupName {
-    /// Makes `wire`, an uncompressed name in any case, ready. `None` when it is no such name.
+    /// Makes the name that `wire` begins with, uncompressed and in any case, ready. `None` when there is none.
     pub fn new(wire: &[u8]) -> Option<Self> {
+        let (len, labels) = measure(wire)?;
         let mut name = Self::empty();
-        name.read(wire).then_some(name)
+        name.read(wire, len, labels);
+        Some(name)
     }
 
     /// Room for a name, to be read into.
+    #[inline]
     pub fn empty() -> Self {
         Self {
             lower: [0; PADDED],
             len: 0,
-            count: 0,
-            starts: [0; MAX_LABELS + 1],
-            hashes: [0; MAX_LABELS + 1],
+            labels: 0,
+            hash: 0,
         }
     }
 
-    /// Makes `wire` ready in this, which must be empty: where the name is to stay, for it is large to be moved.
-    /// False when it is no name.
-    pub fn read(&mut self, wire: &[u8]) -> bool {
-        let Some(len) = self.find_labels(wire) else {
-            return false;
+    /// Makes the name that `wire` begins with ready in this, where it is to stay, for it is large to be moved.
+    /// `len` and `labels` are what [`measure`] told of it. Faster when `wire` goes on behind the name.
+    #[inline(always)]
+    pub fn read(&mut self, wire: &[u8], len: usize, labels: usize) {
+        self.len = len.min(MAX_NAME_LEN);
+        self.labels = labels;
+        self.lower_from(wire);
+        self.hash = hash_name(self.as_wire());
+    }
+
+    /// Lowers in chunks, whatever stands in the message behind the name; the last chunk of a short message overlaps.
+    #[inline]
+    fn lower_from(&mut self, wire: &[u8]) {
+        let Some(last) = wire.len().checked_sub(CHUNK) else {
+            self.lower[..wire.len()].copy_from_slice(wire);
+            self.lower[..wire.len()].make_ascii_lowercase();
+            return;
         };
-        self.len = len;
-        self.lower[..len].copy_from_slice(&wire[..len]);
-        self.lower[..len].make_ascii_lowercase();
-        self.hash_suffixes();
-        true
-    }
-
-    /// Where each label starts; returns the length of the name, as [`crate::name::wire_len`] does.
-    fn find_labels(&mut self, wire: &[u8]) -> Option<usize> {
-        let (mut at, mut count) = (0, 0);
-        loop {
-            let len = *wire.get(at)?;
-            *self.starts.get_mut(count)? = at as u8;
-            at += 1 + usize::from(len);
-            if usize::from(len) > MAX_LABEL_LEN || at > MAX_NAME_LEN {
-                return None;
+        let mut at = 0;
+        while at < self.len {
+            let from = at.min(last);
+            if let (Some(place), Some(chunk)) = (
+                self.lower[from..].first_chunk_mut::<CHUNK>(),
+                wire[from..].first_chunk::<CHUNK>(),
+            ) {
+                *place = chunk.map(|octet| octet.to_ascii_lowercase());
             }
-            if len == 0 {
-                self.count = count;
-                return Some(at);
-            }
-            count += 1;
-        }
-    }
-
-    fn hash_suffixes(&mut self) {
-        let mut hash = ROOT_HASH;
-        self.hashes[0] = hash;
-        for label in 1..=self.count {
-            let start = usize::from(self.starts[self.count - label]);
-            hash = hash_label(hash, &self.lower[start..]);
-            self.hashes[label] = hash;
+            at += CHUNK;
         }
     }
 
     /// The lowered wire form.
+    #[inline]
     pub fn as_wire(&self) -> &[u8] {
         &self.lower[..self.len]
     }
 
     /// How many labels, the root not counted.
+    #[inline]
     pub fn label_count(&self) -> usize {
-        self.count
+        self.labels
     }
 
     /// The suffix of the last `labels` labels; the whole name when there are not that many.
     pub fn suffix(&self, labels: usize) -> &[u8] {
-        let start = self.starts[self.count.saturating_sub(labels)];
-        &self.lower[usize::from(start)..self.len]
+        ancestor(self.as_wire(), self.labels.saturating_sub(labels))
     }
 
-    /// The hash of that suffix.
-    pub fn suffix_hash(&self, labels: usize) -> u64 {
-        self.hashes[labels.min(self.count)]
+    /// The hash of the whole name.
+    #[inline]
+    pub fn hash(&self) -> u64 {
+        self.hash
     }
 }
 
-/// The hash of a lowered wire name, as [`LookupName`] computes it for a suffix.
+/// The hash of a lowered wire name: sixteen octets at a time, the last sixteen once more for what is left.
+#[inline]
 pub(super) fn hash_name(lower: &[u8]) -> u64 {
-    LookupName::new(lower).map_or(ROOT_HASH, |name| name.suffix_hash(name.label_count()))
+    let seed = 0x243f_6a88_85a3_08d3 ^ lower.len() as u64;
+    let Some(last) = lower.last_chunk::<16>() else {
+        return hash_short(seed, lower);
+    };
+    let mut hash = seed;
+    let (chunks, _) = lower[..lower.len() - 1].as_chunks::<16>();
+    for chunk in chunks {
+        hash = mix(hash, u128::from_le_bytes(*chunk));
+    }
+    mix(hash, u128::from_le_bytes(*last))
 }
 
-const ROOT_HASH: u64 = 0x243f_6a88_85a3_08d3;
-
-/// Extends the hash of a name by the label in front of it: its length octet and its octets, eight
-/// at a time. `from` starts at the length octet and has at least eight octets behind the label.
-fn hash_label(mut hash: u64, from: &[u8]) -> u64 {
-    let mut left = 1 + usize::from(from[0]);
-    let mut at = 0;
-    while left > 0 {
-        let Some(word) = from
-            .get(at..at + 8)
-            .and_then(|octets| octets.try_into().ok())
-            .map(u64::from_le_bytes)
-        else {
-            break;
-        };
-        let taken = left.min(8);
-        hash = mix(hash, word & (u64::MAX >> (64 - 8 * taken)));
-        at += taken;
-        left -= taken;
-    }
-    hash
+/// The same for fewer than sixteen octets: the first and the last of them, which may overlap.
+#[inline]
+fn hash_short(seed: u64, lower: &[u8]) -> u64 {
+    let word = match (lower.first_chunk::<8>(), lower.last_chunk::<8>()) {
+        (Some(first), Some(last)) => u128::from(u64::from_le_bytes(*first)) | u128::from(u64::from_le_bytes(*last)) << 64,
+        _ => lower.iter().fold(0, |word, &octet| word << 8 | u128::from(octet)),
+    };
+    mix(seed, word)
 }
 
 /// Multiplies to 128 bits and folds: each bit of the input moves the whole result.
-fn mix(hash: u64, word: u64) -> u64 {
-    let product = u128::from(hash ^ word) * u128::from(0x9e37_79b9_7f4a_7c15_u64);
+#[inline]
+fn mix(hash: u64, word: u128) -> u64 {
+    let (low, high) = (word as u64, (word >> 64) as u64);
+    let product = u128::from(hash ^ low) * u128::from(0x9e37_79b9_7f4a_7c15 ^ high);
     (product as u64) ^ ((product >> 64) as u64) ^ hash.rotate_left(23)
 }
 
@@ -153,7 +146,7 @@ mod tests {
         for (labels, suffix) in [(0, "."), (1, "org"), (2, "example.org"), (3, "_domainkey.example.org")] {
             let wire = Name::from_text(suffix).unwrap();
             assert_eq!(name.suffix(labels), wire.as_wire());
-            assert_eq!(name.suffix_hash(labels), hash_name(wire.as_wire()));
+            assert_eq!(hash_name(name.suffix(labels)), ready(suffix).hash());
         }
         assert_eq!(name.suffix(4), name.as_wire());
     }
@@ -162,7 +155,7 @@ mod tests {
     fn label_borders_matter_to_the_hash() {
         let hashes: std::collections::HashSet<u64> = ["ab.c", "a.bc", "abc", "a.b.c", "cab", "c.ab"]
             .iter()
-            .map(|text| ready(text).suffix_hash(99))
+            .map(|text| ready(text).hash())
             .collect();
         assert_eq!(hashes.len(), 6);
     }
@@ -170,7 +163,7 @@ mod tests {
     #[test]
     fn many_names_hash_apart() {
         let hashes: std::collections::HashSet<u32> = (0..20_000)
-            .map(|i| (ready(&format!("host{i}.example.org")).suffix_hash(9) >> 32) as u32)
+            .map(|i| (ready(&format!("host{i}.example.org")).hash() >> 32) as u32)
             .collect();
         assert!(hashes.len() > 19_990, "{}", hashes.len());
     }

@@ -4,8 +4,8 @@
 //! among them, over one byte arena, with a hash index from name to node. What the lookup of
 //! RFC 1034 §4.3.2 would have to find out on its way down is decided when the zone is built: each
 //! node knows the zone cut or DNAME that hides it and the wildcard below it. So a lookup is one
-//! probe for a name that exists, and one per label up to the closest encloser for one that does
-//! not (RFC 4592 §3.3.1).
+//! probe for a name that exists, and for one that does not one more per label from the apex down
+//! to the closest encloser (RFC 4592 §3.3.1).
 //!
 //! Names are kept in lower case (the canonical form of RFC 4034 §6.2); names inside RDATA keep the
 //! case they were written in.
@@ -162,27 +162,37 @@ impl Zone {
     }
 
     /// The node of exactly this name, whether a cut or DNAME hides it or not.
+    #[inline]
     pub fn find(&self, name: &LookupName) -> Option<Node<'_>> {
-        self.find_suffix(name, name.label_count())
+        self.find_hashed(name.as_wire(), name.hash())
     }
 
     /// Looks `name`, which is at or below the apex, up by RFC 1034 §4.3.2 step 3.
+    #[inline(always)]
     pub fn lookup(&self, name: &LookupName) -> Found<'_> {
-        let mut labels = name.label_count();
-        if let Some(node) = self.find_suffix(name, labels) {
-            return match self.hidden_by(node.entry) {
-                Some(hidden) => hidden,
-                None if node.entry.flags & ZONE_CUT != 0 => Found::Cut(node),
-                None => Found::Name(node),
-            };
+        let Some(node) = self.find(name) else {
+            return self.below_closest_encloser(self.closest_encloser(name));
+        };
+        match self.hidden_by(node.entry) {
+            Some(hidden) => hidden,
+            None if node.entry.flags & ZONE_CUT != 0 => Found::Cut(node),
+            None => Found::Name(node),
         }
-        while labels > 0 {
-            labels -= 1;
-            if let Some(encloser) = self.find_suffix(name, labels) {
-                return self.below_closest_encloser(encloser);
+    }
+
+    /// The longest existing name above `name`, which does not exist (RFC 4592 §3.3.1). From the apex down: a name
+    /// below one that does not exist does not exist either, so many labels cost no more than few.
+    #[inline(never)]
+    fn closest_encloser(&self, name: &LookupName) -> Node<'_> {
+        let mut encloser = self.apex_node();
+        for labels in self.apex.label_count() + 1..name.label_count() {
+            let suffix = name.suffix(labels);
+            match self.find_hashed(suffix, lookup_name::hash_name(suffix)) {
+                Some(node) => encloser = node,
+                None => break,
             }
         }
-        Found::Nothing
+        encloser
     }
 
     fn below_closest_encloser<'z>(&'z self, encloser: Node<'z>) -> Found<'z> {
@@ -212,9 +222,8 @@ impl Zone {
         })
     }
 
-    fn find_suffix(&self, name: &LookupName, labels: usize) -> Option<Node<'_>> {
-        let hash = name.suffix_hash(labels);
-        let wire = name.suffix(labels);
+    #[inline(always)]
+    fn find_hashed(&self, wire: &[u8], hash: u64) -> Option<Node<'_>> {
         let is_it = |entry: &NodeEntry| entry.hash == tag(hash) && self.name_of(entry) == wire;
         let Some(mask) = self.index.len().checked_sub(1) else {
             return self

@@ -5,8 +5,9 @@
 //! levels of branches chosen by bits of the apex's hash, with short leaves; the fan-out is chosen
 //! by the number of zones, and the tree is built anew when the number outgrows it.
 
+use super::lookup_name::hash_name;
 use super::{LookupName, Zone};
-use crate::name::Name;
+use crate::name::{Name, ancestor};
 use std::sync::Arc;
 
 /// How many zones a leaf holds on average when the tree is built.
@@ -21,8 +22,8 @@ pub struct ZoneSet {
     /// Bits of the hash that choose a branch, and as many that choose a leaf in it.
     bits: u32,
     len: usize,
-    /// Bit `n` is set when some apex has `n` labels: which suffixes of a name are worth a look.
-    depths: u128,
+    /// The numbers of labels that apexes have, the greatest first: which suffixes of a name are worth a look.
+    depths: Vec<u8>,
     /// Zones are missing that are still being read.
     loading: bool,
 }
@@ -106,7 +107,15 @@ impl ZoneSet {
                 zone: Arc::clone(zone),
             });
             self.len += 1;
-            self.depths |= 1 << apex.label_count();
+            self.has_depth(apex.label_count());
+        }
+    }
+
+    fn has_depth(&mut self, labels: usize) {
+        // A name has at most 127 labels.
+        let labels = labels as u8;
+        if let Err(place) = self.depths.binary_search_by(|depth| labels.cmp(depth)) {
+            self.depths.insert(place, labels);
         }
     }
 
@@ -137,11 +146,12 @@ impl ZoneSet {
             branches: Arc::new([]),
             bits: leaves.trailing_zeros().div_ceil(2).min(MAX_BITS),
             len: slots.len(),
-            depths: slots
-                .iter()
-                .fold(0, |depths, slot| depths | 1 << slot.zone.apex().label_count()),
+            depths: Vec::new(),
             loading: false,
         };
+        for slot in &slots {
+            set.has_depth(slot.zone.apex().label_count());
+        }
         slots.sort_by_key(|slot| set.leaf_of(slot.hash));
         let mut slots = slots.into_iter().peekable();
         let fan_out = 1usize << set.bits;
@@ -174,32 +184,37 @@ impl ZoneSet {
     /// The zone with exactly this apex.
     pub fn get(&self, apex: &Name) -> Option<&Arc<Zone>> {
         let name = LookupName::new(apex.as_wire())?;
-        self.find(&name, name.label_count())
+        self.find(name.as_wire())
     }
 
     /// The zone with the longest apex at or above `name` (RFC 1034 §4.3.2 step 2).
+    #[inline]
     pub fn closest_enclosing(&self, name: &LookupName) -> Option<&Arc<Zone>> {
         self.closest_enclosing_suffix(name, name.label_count())
     }
 
     /// The zone with the longest apex at or above the last `labels` labels of `name`.
+    #[inline]
     pub fn closest_enclosing_suffix(&self, name: &LookupName, labels: usize) -> Option<&Arc<Zone>> {
-        let mut depths = self.depths & (u128::MAX >> (127 - labels.min(127)));
-        while depths != 0 {
-            let labels = 127 - depths.leading_zeros() as usize;
-            if let Some(zone) = self.find(name, labels) {
-                return Some(zone);
+        let (mut suffix, mut left) = (name.as_wire(), name.label_count());
+        for depth in self.depths.iter().map(|&depth| usize::from(depth)) {
+            if depth <= labels.min(left) {
+                suffix = ancestor(suffix, left - depth);
+                left = depth;
+                if let Some(zone) = self.find(suffix) {
+                    return Some(zone);
+                }
             }
-            depths ^= 1 << labels;
         }
         None
     }
 
-    fn find(&self, name: &LookupName, labels: usize) -> Option<&Arc<Zone>> {
-        let hash = name.suffix_hash(labels);
+    /// The zone whose apex is `wire`, in lower case.
+    #[inline(always)]
+    fn find(&self, wire: &[u8]) -> Option<&Arc<Zone>> {
+        let hash = hash_name(wire);
         let (branch, leaf) = self.leaf_of(hash);
         let slots = &self.branches[branch][leaf];
-        let wire = name.suffix(labels);
         slots
             .iter()
             .find(|slot| slot.hash == hash && slot.zone.apex().as_wire() == wire)
@@ -223,7 +238,7 @@ impl ZoneSet {
 }
 
 fn hash_of(apex: &Name) -> u64 {
-    super::lookup_name::hash_name(apex.as_wire())
+    LookupName::new(apex.as_wire()).map_or(0, |name| name.hash())
 }
 
 impl std::fmt::Debug for ZoneSet {
