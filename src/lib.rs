@@ -40,5 +40,6 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod exchange;
 pub mod server;
 pub mod watch;

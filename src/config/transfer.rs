@@ -11,6 +11,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// The port of DNS.
 const DNS_PORT: u16 = 53;
@@ -73,7 +74,7 @@ pub enum TsigSecret {
 
 impl TsigKey {
     /// The key, from the text of its file if it is in one.
-    pub fn key(&self, text: impl FnOnce(&Path) -> Result<String, String>) -> Result<Key, String> {
+    pub fn key(&self, text: impl FnOnce(&Path) -> Result<Zeroizing<String>, String>) -> Result<Key, String> {
         match &self.secret {
             TsigSecret::Here(key) => Ok(key.clone()),
             TsigSecret::File(path, algorithm) => {
@@ -415,10 +416,9 @@ mod tests {
         let key = tsig("name = \"hoster\"\nsecret_file = \"hoster.key\"\n").unwrap();
         assert_eq!(key.file(), Some(Path::new("/etc/signpost/hoster.key")));
         let text = |path: &Path| {
-            Ok(format!(
-                "key hoster {{ algorithm hmac-sha512; secret \"{}\"; }};",
-                path.display()
-            ))
+            let secret = path.display();
+            let text = format!("key hoster {{ algorithm hmac-sha512; secret \"{secret}?\"; }};");
+            Ok(Zeroizing::new(text))
         };
         assert!(key.key(text).unwrap_err().contains("no base64"), "no secret is a path");
         let here = tsig("name = \"hoster\"\nalgorithm = \"HMAC-SHA512\"\nsecret = \"c2VjcmV0\"\n").unwrap();

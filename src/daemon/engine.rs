@@ -4,8 +4,10 @@ use super::cookies::{COOKIE_SECRETS, Cookies};
 use super::leaving::Leaving;
 use super::news::News;
 use super::sources::{INCLUDED, Made, Settled, Sources};
+use super::transfers::{TSIG_KEYS, TransferRules};
 use crate::cli::Paint;
 use crate::compose::ZoneKey;
+use crate::exchange::Notifier;
 use crate::finding::Finding;
 use crate::name::Name;
 use crate::publish::{Change, Fate, Outcome, Periods, Prepared, Publisher, SharedZones};
@@ -36,6 +38,8 @@ pub(super) struct Engine {
     pub(super) leaving: Leaving,
     pub(super) news: News,
     pub(super) cookies: Option<Cookies>,
+    pub(super) rules: TransferRules,
+    pub(super) notifier: Notifier,
 }
 
 impl Engine {
@@ -75,6 +79,10 @@ impl Engine {
         if self.news.has_started() && batch.changes.iter().any(|change| change.root == COOKIE_SECRETS) {
             self.read_cookie_secrets();
         }
+        if self.news.has_started() && batch.changes.iter().any(|change| change.root == TSIG_KEYS) {
+            let findings = self.rules.read_keys();
+            self.news.add(findings);
+        }
         let changes = self.leaving.hold(batch.changes, Instant::now());
         self.sources.note(&changes);
     }
@@ -107,6 +115,7 @@ impl Engine {
         }
         self.sources.follow_keys_elsewhere(&mut self.watcher);
         let Settled { compose, removed } = self.sources.settle();
+        self.refresh_rules(compose.iter().chain(&removed));
         self.news.add(self.sources.take_findings());
         let remove = |apex| self.publisher.prepare(Change::Remove { apex });
         let removed = removed.into_iter().map(remove).collect();
@@ -140,6 +149,21 @@ impl Engine {
         Some(self.news.fate_of(&apex))
     }
 
+    /// Before zones are published: who may fetch them, for the journal is kept by that.
+    fn refresh_rules<'n>(&mut self, touched: impl Iterator<Item = &'n Name>) {
+        let Sources {
+            config,
+            zones,
+            findings,
+            ..
+        } = &mut self.sources;
+        if self.rules.refresh(config, zones, touched, findings)
+            && let Err(error) = self.watcher.set_extra(TSIG_KEYS, self.rules.files())
+        {
+            findings.push(Finding::warning("watch-path", error.to_string(), ""));
+        }
+    }
+
     fn follow_includes(&mut self) {
         if let Some(included) = self.sources.changed_includes()
             && let Err(error) = self.watcher.set_extra(INCLUDED, included)
@@ -156,7 +180,12 @@ impl Engine {
             let keys = self.keys_to_show(&apex);
             zones.push((apex, keys));
         }
-        let Self { sources, publisher, zones: served, .. } = self;
+        let Self {
+            sources,
+            publisher,
+            zones: served,
+            ..
+        } = self;
         let served =
             |apex: &Name| -> Option<Vec<Record>> { served.load().get(apex).map(|zone| zone.records().collect()) };
         let prepare = |made: Made| change_of(made).map(|change| publisher.prepare(change));
@@ -199,6 +228,9 @@ impl Engine {
     fn tell(&mut self, outcome: Outcome) {
         self.news.add(outcome.unstored);
         for published in outcome.zones {
+            if published.fate == Fate::Served {
+                self.notifier.published(&published.apex, published.changed);
+            }
             self.news.zone(published);
         }
     }

@@ -17,6 +17,7 @@ mod news;
 mod orders;
 mod signals;
 mod sources;
+mod transfers;
 mod zones;
 
 pub use check::{Checked, check};
@@ -25,6 +26,7 @@ use crate::answer::Settings;
 use crate::cli::Paint;
 use crate::config::{Config, ConfigError, Identity};
 use crate::control::{self, ControlError, Pending};
+use crate::exchange::Exchange;
 use crate::publish::{Publisher, SharedZones, StoreError};
 use crate::server::systemd::Notifier;
 use crate::server::{BindError, Inherited, Listen, RateLimit, Running, Server};
@@ -38,6 +40,7 @@ use signals::Signal;
 use sources::{CONFIG, KEYS, Sources, ZONES};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
+use transfers::{TSIG_KEYS, TransferRules};
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -76,11 +79,16 @@ struct Daemon {
 pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Result<(), StartError> {
     let bound = Server::adopt(&listen(&config), Inherited::take())?;
     let zones: SharedZones = Arc::new(arc_swap::ArcSwap::from_pointee(ZoneSet::loading()));
-    let publisher = Publisher::open(&config.state, Arc::clone(&zones))?;
-    let (watcher, listed) = Watcher::new(roots(&config), &watch::Options::default())?;
+    let (rules, key_findings) = TransferRules::new(&config);
+    let publisher = Publisher::open(&config.state, Arc::clone(&zones))?.with_policies(rules.policies());
+    let (mut watcher, listed) = Watcher::new(roots(&config), &watch::Options::default())?;
+    watcher.set_extra(TSIG_KEYS, rules.files())?;
     // After the watch began, so that no change falls between.
     let (cookies, cookie_findings) = Cookies::start(&config)?;
-    let settings = settings(&config, cookies.as_ref());
+    let mut settings = settings(&config, cookies.as_ref());
+    settings.transfers = Some(Arc::new(rules.transfers(publisher.journal())));
+    let exchange = Exchange::start(Arc::clone(&zones), rules.policies(), rules.keys(), &config.listen)
+        .map_err(StartError::System)?;
     let waker = watcher.waker();
     let signals = signals::listen(waker.clone()).map_err(StartError::System)?;
     let orders = control::listen(&config.state, move || waker.wake())?;
@@ -93,7 +101,10 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
         leaving: Leaving::default(),
         news: News::default(),
         cookies,
+        rules,
+        notifier: exchange.notifier(),
     };
+    engine.news.add(key_findings);
     engine.news.add(cookie_findings);
     engine.news.add(bound.findings().iter().cloned());
     let running = bound

@@ -8,7 +8,7 @@
 //! needed.
 
 use super::base::{Base, PackedBase};
-use crate::config::{Config, ConfigError, ZoneConfig, find};
+use crate::config::{Config, ConfigError, TransferTable, ZoneConfig, find};
 use crate::finding::{Finding, Place};
 use crate::mail::MailPolicy;
 use crate::name::Name;
@@ -281,6 +281,12 @@ impl ZoneSource {
     /// The policy file that counts, if the zone has one.
     pub(super) fn policy_file(&self) -> Option<&PathBuf> {
         self.more.as_ref()?.policies.first()
+    }
+
+    /// The zone's own `[transfer]`, if it has one.
+    pub(super) fn transfer(&self) -> Option<&TransferTable> {
+        let config = self.more.as_ref()?.config.as_deref()?;
+        Some(&config.transfer).filter(|table| !table.is_silent())
     }
 
     /// The zone's own policy, if it has one.

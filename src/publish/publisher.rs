@@ -18,11 +18,12 @@ use super::life::{KeyState, Periods, Turn};
 use super::lives::{self, Lives};
 use super::rules::{Offer, ZoneState};
 use super::serial::Serial;
-use super::store::{Store, StoreError, Writes, ZoneStates, zone_key};
+use super::store::{Entry, Journal, Store, StoreError, Writes, ZoneStates, zone_key};
 use crate::compose::{Composed, Composition};
 use crate::finding::{Finding, Place};
 use crate::keys::DkimKey;
 use crate::name::Name;
+use crate::transfer::{Delta, SharedPolicies};
 use crate::zone::Zone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -104,7 +105,12 @@ pub struct Publisher {
     /// Zones whose state could not be stored yet, each once.
     waiting: Vec<Prepared>,
     retry_at: Option<u64>,
+    /// Who may fetch zones: of those that nobody may, no journal is kept.
+    policies: SharedPolicies,
 }
+
+/// Of a small zone so many octets of differences are kept; of others as many as the zone has.
+const JOURNAL_OCTETS: usize = 64 << 10;
 
 impl Publisher {
     /// Opens the state directory and serves into `zones`.
@@ -117,7 +123,20 @@ impl Publisher {
             lives: Lives::new(stored.keys),
             waiting: vec![],
             retry_at: None,
+            policies: SharedPolicies::default(),
         })
+    }
+
+    /// Keeps a journal of the zones that somebody may fetch by these policies.
+    #[must_use]
+    pub fn with_policies(mut self, policies: SharedPolicies) -> Self {
+        self.policies = policies;
+        self
+    }
+
+    /// A reader of the journal.
+    pub fn journal(&self) -> Journal {
+        self.store.journal()
     }
 
     /// Moves the keys of one signing domain on and returns those its zone is to show. `files` is
@@ -163,7 +182,9 @@ impl Publisher {
         let (refused, ready): (Vec<_>, Vec<_>) = batch
             .into_iter()
             .partition(|prepared| prepared.published.fate == Fate::Refused);
-        outcome.zones.extend(refused.into_iter().map(|refused| refused.published));
+        outcome
+            .zones
+            .extend(refused.into_iter().map(|refused| refused.published));
         self.supersede(&ready);
         self.waiting.extend(ready);
         self.settle(&mut outcome, now);
@@ -247,6 +268,12 @@ impl Publisher {
             let apex = &prepared.published.apex;
             writes.zones.extend(prepared.state.map(|state| (zone_key(apex), state)));
         }
+        let deltas = self.deltas();
+        writes.journal.extend(deltas.iter().map(|(zone, delta, keep)| Entry {
+            zone: zone.clone(),
+            delta,
+            keep: *keep,
+        }));
         self.lives.add_to(&mut writes);
         if writes.zones.is_empty() && writes.keys.is_empty() {
             return Ok(());
@@ -256,6 +283,20 @@ impl Publisher {
         self.store.commit(&writes)?;
         self.lives.saved();
         Ok(())
+    }
+
+    /// What changes, with what waits, in zones that somebody may fetch, and how much of it to keep.
+    fn deltas(&self) -> Vec<(Box<[u8]>, Delta, usize)> {
+        let (served, policies) = (self.zones.load(), self.policies.load());
+        let delta = |prepared: &Prepared| {
+            let (apex, new) = (&prepared.published.apex, prepared.zone.as_ref()?);
+            if prepared.state.is_none() || !policies.of(apex).allows_anybody() {
+                return None;
+            }
+            let delta = Delta::between(served.get(apex)?, new);
+            Some((zone_key(apex), delta, new.octets().max(JOURNAL_OCTETS)))
+        };
+        self.waiting.iter().filter_map(delta).collect()
     }
 }
 

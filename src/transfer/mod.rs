@@ -1,9 +1,10 @@
 //! Zones on their way to other servers and from them: AXFR (RFC 5936), IXFR (RFC 1995), NOTIFY (RFC 1996).
 //!
 //! Here is what can be decided without a socket: who may have a zone ([`policy`]), what changed between two of its
-//! versions ([`Delta`]), and the messages that tell it ([`Outgoing`]). Sockets and time are the edges' matter.
+//! versions ([`Delta`]), and the messages that tell it ([`Outgoing`], [`notify`]). Sockets and time are the edges' matter.
 
 mod delta;
+pub mod notify;
 mod outgoing;
 mod policy;
 mod request;

@@ -74,7 +74,7 @@ impl Algorithm {
     }
 
     /// Octets of a signature.
-    pub fn len(self) -> usize {
+    pub fn signature_len(self) -> usize {
         match self {
             Self::Md5 => 16,
             Self::Sha1 => 20,

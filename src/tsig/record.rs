@@ -169,5 +169,5 @@ impl Written<'_> {
 
 /// The most octets of a TSIG record with a key of this name and algorithm.
 pub(super) fn max_len(key_name: &[u8], algorithm: Algorithm) -> usize {
-    key_name.len() + 10 + algorithm.wire().len() + 10 + algorithm.len() + 6 + 6
+    key_name.len() + 10 + algorithm.wire().len() + 10 + algorithm.signature_len() + 6 + 6
 }

@@ -123,7 +123,7 @@ impl Keyring {
             return Err(bad_key(format!("ours of that name is of {}", key.algorithm())));
         }
         let name = || key.name().to_string();
-        if query.mac.len() < key.algorithm().len() {
+        if query.mac.len() < key.algorithm().signature_len() {
             return Err(Refusal::BadTruncation(name()));
         }
         let mut session = Session::of(Arc::clone(key));

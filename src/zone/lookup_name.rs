@@ -116,7 +116,9 @@ pub(super) fn hash_name(lower: &[u8]) -> u64 {
 #[inline]
 fn hash_short(seed: u64, lower: &[u8]) -> u64 {
     let word = match (lower.first_chunk::<8>(), lower.last_chunk::<8>()) {
-        (Some(first), Some(last)) => u128::from(u64::from_le_bytes(*first)) | u128::from(u64::from_le_bytes(*last)) << 64,
+        (Some(first), Some(last)) => {
+            u128::from(u64::from_le_bytes(*first)) | u128::from(u64::from_le_bytes(*last)) << 64
+        }
         _ => lower.iter().fold(0, |word, &octet| word << 8 | u128::from(octet)),
     };
     mix(seed, word)

@@ -61,6 +61,7 @@ impl Scene {
             max_udp_payload: u.int_in_range(512..=4096)?,
             keepalive: u.arbitrary()?,
             cookies,
+            transfers: None,
         };
         let peer = *u.choose(&PEERS)?;
         let peer = peer.map(|address| SocketAddr::new(address, 53));
