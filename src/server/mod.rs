@@ -68,9 +68,15 @@ pub trait Handler: Send + Sync + 'static {
     fn answer(&self, view: &Self::View, client: &Client<'_>, query: &[u8], out: &mut [u8]) -> Option<Answered>;
 
     /// Begins the transfer that `query`, which came by TCP, asks for; why not, if it asks for one that is not given.
-    /// `None`: it asks for none.
-    fn begin_transfer(&self, view: &Self::View, client: &Client<'_>, query: &[u8])
-    -> Option<Result<Outgoing, Refused>>;
+    /// `None`: it asks for none, or this handler gives none.
+    fn begin_transfer(
+        &self,
+        _view: &Self::View,
+        _client: &Client<'_>,
+        _query: &[u8],
+    ) -> Option<Result<Outgoing, Refused>> {
+        None
+    }
 }
 
 /// The handler that serves: the zones of the moment by [`crate::answer::answer`].
