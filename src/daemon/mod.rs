@@ -87,8 +87,14 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
     let (cookies, cookie_findings) = Cookies::start(&config)?;
     let mut settings = settings(&config, cookies.as_ref());
     settings.transfers = Some(Arc::new(rules.transfers(publisher.journal())));
-    let exchange = Exchange::start(Arc::clone(&zones), rules.policies(), rules.keys(), &config.listen)
-        .map_err(StartError::System)?;
+    let exchange = Exchange::start(
+        Arc::clone(&zones),
+        rules.policies(),
+        rules.keys(),
+        &config.listen,
+        |_| {},
+    )
+    .map_err(StartError::System)?;
     let waker = watcher.waker();
     let signals = signals::listen(waker.clone()).map_err(StartError::System)?;
     let orders = control::listen(&config.state, move || waker.wake())?;

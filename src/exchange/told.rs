@@ -3,17 +3,15 @@
 //! At most [`WINDOW`] messages are under way at a time. When a round of them has no answer at all, the server is taken
 //! for away: one message at a time asks whether it is back, at growing intervals, and the rest waits.
 
-use super::Shared;
+use super::{Shared, now, random, socket_to};
 use crate::message::Rcode;
 use crate::name::Name;
 use crate::transfer::{Remote, notify};
 use crate::tsig::Session;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::net::UdpSocket;
+use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
@@ -111,7 +109,7 @@ impl Teller {
 
     /// Sends some, and takes answers until all have answered or the time is over. What is not answered waits again.
     async fn round(&mut self) -> io::Result<()> {
-        let socket = self.socket().await?;
+        let socket = socket_to(&self.shared, self.remote.address).await?;
         let window = if self.silent_rounds == 0 { WINDOW } else { 1 };
         let mut under_way: HashMap<u16, Sent> = HashMap::new();
         while under_way.len() < window
@@ -193,35 +191,4 @@ impl Teller {
         }
         true
     }
-
-    /// A socket to the server, from an address that we serve on.
-    async fn socket(&self) -> io::Result<UdpSocket> {
-        let to = self.remote.address;
-        // From the loopback address nobody else can be reached.
-        let reaches = |from: &IpAddr| {
-            from.is_ipv4() == to.is_ipv4() && !from.is_unspecified() && from.is_loopback() == to.ip().is_loopback()
-        };
-        let from = self.shared.listen.iter().map(SocketAddr::ip).find(reaches);
-        let any = match to {
-            SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-            SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-        };
-        let socket = UdpSocket::bind((from.unwrap_or(any), 0)).await?;
-        socket.connect(to).await?;
-        Ok(socket)
-    }
-}
-
-/// Seconds since 1970, for signatures.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
-}
-
-/// A number to begin with that nobody guesses.
-fn random() -> u16 {
-    let mut octets = [0; 2];
-    // Without randomness a fixed beginning is as good as any.
-    let _ = rustix::rand::getrandom(&mut octets, rustix::rand::GetRandomFlags::empty());
-    u16::from_be_bytes(octets)
 }

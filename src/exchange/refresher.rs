@@ -1,0 +1,479 @@
+//! The zones that this server is a secondary of: when each is asked for, what is done with what arrives, when it
+//! expires (RFC 1034 §4.3.5, RFC 1996).
+//!
+//! One task knows all of them and the time; each refresh is a task of its own, a limited number at a time. What arrives
+//! is stored first ([`super::stored`]) and then told as an [`Event`]; whoever serves reads it from there.
+
+use super::primary::{self, Failure};
+use super::{Shared, stored};
+use crate::name::Name;
+use crate::publish::Serial;
+use crate::record::Record;
+use crate::transfer::{Arrived, Remote, apply, serial_of};
+use crate::zone::Zone;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+
+/// So many zones at a time are refreshed.
+const AT_ONCE: usize = 32;
+/// A zone that is told of again and again is asked for no more often.
+const LEAST_GAP: Duration = Duration::from_millis(200);
+/// The least of a SOA's timers that is heeded.
+const LEAST_TIMER: Duration = Duration::from_secs(1);
+/// A zone that was never fetched is tried again after this, then after twice as long, and so on.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+/// The longest of these.
+const LONGEST_RETRY: Duration = Duration::from_secs(600);
+
+/// What became of a zone that this server is a secondary of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Another version of it is stored.
+    Arrived(Name),
+    /// No primary has confirmed it for as long as its SOA allows.
+    Expired(Name),
+}
+
+/// Where events go.
+pub(super) type Tell = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// Keeps secondary zones fresh. Cheap to clone; never waits.
+#[derive(Debug, Clone)]
+pub struct Refresher {
+    orders: UnboundedSender<Order>,
+    notified: Arc<Notified>,
+}
+
+/// The zones that a primary has just told of.
+#[derive(Debug, Default)]
+struct Notified {
+    zones: Mutex<BTreeMap<Name, IpAddr>>,
+    more: Notify,
+}
+
+#[derive(Debug)]
+enum Order {
+    Follow(Name, Vec<Remote>, PathBuf),
+    Forget(Name),
+    Now(Name),
+}
+
+/// One zone.
+#[derive(Debug)]
+struct Secondary {
+    /// The one that answered last is the first.
+    primaries: Vec<Remote>,
+    path: PathBuf,
+    /// Of the version that is stored.
+    soa: Option<Record>,
+    confirmed: Option<SystemTime>,
+    due: Instant,
+    /// A refresh is under way; `again` when there was reason for another meanwhile.
+    busy: bool,
+    again: bool,
+    failures: u32,
+    expired: bool,
+}
+
+/// How a refresh, or reading what is stored, ended.
+#[derive(Debug)]
+enum Ended {
+    Loaded(Option<(Record, Option<SystemTime>)>),
+    Confirmed(Remote),
+    Stored(Remote, Record),
+    Failed,
+}
+
+impl Refresher {
+    pub(super) fn start(runtime: &Runtime, shared: Arc<Shared>, tell: Tell) -> Self {
+        let (orders, receiver) = unbounded_channel();
+        let notified = Arc::new(Notified::default());
+        let (done, ended) = unbounded_channel();
+        let manager = Manager {
+            shared,
+            tell,
+            zones: HashMap::new(),
+            timers: BTreeSet::new(),
+            done,
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+        };
+        runtime.spawn(manager.run(receiver, ended, Arc::clone(&notified)));
+        Self { orders, notified }
+    }
+
+    /// Fetches the zone from these primaries from now on, and keeps it in this file.
+    pub fn follow(&self, apex: &Name, primaries: &[Remote], path: PathBuf) {
+        self.order(Order::Follow(apex.clone(), primaries.to_vec(), path));
+    }
+
+    /// It is fetched no more, and what is stored of it goes.
+    pub fn forget(&self, apex: &Name) {
+        self.order(Order::Forget(apex.clone()));
+    }
+
+    /// Asks for a newer version at once.
+    pub fn refresh(&self, apex: &Name) {
+        self.order(Order::Now(apex.clone()));
+    }
+
+    /// A primary at this address says that the zone has changed. That he is one has been seen to.
+    pub fn notified(&self, apex: &Name, by: IpAddr) {
+        let mut zones = self.notified.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        zones.insert(apex.clone(), by);
+        drop(zones);
+        self.notified.more.notify_one();
+    }
+
+    fn order(&self, order: Order) {
+        // It fails when the exchange has ended, and then nothing is fetched any more.
+        let _ = self.orders.send(order);
+    }
+}
+
+struct Manager {
+    shared: Arc<Shared>,
+    tell: Tell,
+    zones: HashMap<Name, Secondary>,
+    /// When each zone that is not busy is due.
+    timers: BTreeSet<(Instant, Name)>,
+    done: UnboundedSender<(Name, Ended)>,
+    at_once: Arc<Semaphore>,
+}
+
+impl Manager {
+    async fn run(
+        mut self,
+        mut orders: UnboundedReceiver<Order>,
+        mut ended: UnboundedReceiver<(Name, Ended)>,
+        notified: Arc<Notified>,
+    ) {
+        loop {
+            let next = self.timers.first().map(|(due, _)| *due);
+            let due = async {
+                match next {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => self.obey(order),
+                    None => return,
+                },
+                Some((apex, how)) = ended.recv() => self.end(apex, how),
+                () = notified.more.notified() => {
+                    let zones = std::mem::take(&mut *notified.zones.lock().unwrap_or_else(PoisonError::into_inner));
+                    for (apex, by) in zones {
+                        self.prefer(&apex, by);
+                        self.hasten(&apex);
+                    }
+                }
+                () = due => self.time_passed(),
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Follow(apex, primaries, path) => {
+                if let Some(zone) = self.zones.get_mut(&apex) {
+                    zone.primaries = primaries;
+                    return self.hasten(&apex);
+                }
+                let zone = Secondary {
+                    primaries,
+                    path: path.clone(),
+                    soa: None,
+                    confirmed: None,
+                    due: Instant::now(),
+                    busy: true,
+                    again: true,
+                    failures: 0,
+                    expired: false,
+                };
+                self.zones.insert(apex.clone(), zone);
+                let done = self.done.clone();
+                tokio::task::spawn_blocking(move || {
+                    let records = stored::read(&path, &apex).ok();
+                    let soa = records.and_then(|records| records.into_iter().next());
+                    let loaded = soa.map(|soa| (soa, stored::confirmed(&path)));
+                    let _ = done.send((apex, Ended::Loaded(loaded)));
+                });
+            }
+            Order::Forget(apex) => {
+                if let Some(zone) = self.zones.remove(&apex) {
+                    self.timers.remove(&(zone.due, apex));
+                    stored::forget(&zone.path);
+                }
+            }
+            Order::Now(apex) => self.hasten(&apex),
+        }
+    }
+
+    /// The primary at this address is asked first.
+    fn prefer(&mut self, apex: &Name, by: IpAddr) {
+        if let Some(zone) = self.zones.get_mut(apex) {
+            zone.primaries.sort_by_key(|remote| remote.address.ip() != by);
+        }
+    }
+
+    /// Refreshes a zone at once, or once more when it is being refreshed.
+    fn hasten(&mut self, apex: &Name) {
+        match self.zones.get_mut(apex) {
+            Some(zone) if zone.busy => zone.again = true,
+            Some(_) => self.begin(apex),
+            None => {}
+        }
+    }
+
+    fn time_passed(&mut self) {
+        let now = Instant::now();
+        while let Some((due, _)) = self.timers.first()
+            && *due <= now
+            && let Some((_, apex)) = self.timers.pop_first()
+        {
+            self.expire(&apex);
+            self.begin(&apex);
+        }
+    }
+
+    /// Has the zone been without a primary's word for too long (RFC 1035 §3.3.13)?
+    fn expire(&mut self, apex: &Name) {
+        let Some(zone) = self.zones.get_mut(apex) else { return };
+        let expires = zone.expires();
+        if zone.expired || expires.is_none_or(|at| at > SystemTime::now()) {
+            return;
+        }
+        zone.expired = true;
+        tracing::error!(
+            zone = %apex,
+            "the zone has expired: no primary has confirmed it for as long as its SOA allows, so it is answered with \
+             SERVFAIL until one does"
+        );
+        (self.tell)(Event::Expired(apex.clone()));
+    }
+
+    fn begin(&mut self, apex: &Name) {
+        let Some(zone) = self.zones.get_mut(apex) else { return };
+        self.timers.remove(&(zone.due, apex.clone()));
+        (zone.busy, zone.again) = (true, false);
+        let task = Refresh {
+            shared: Arc::clone(&self.shared),
+            apex: apex.clone(),
+            path: zone.path.clone(),
+            // One that expired is taken whatever its serial is now.
+            ours: zone.soa.clone().filter(|_| !zone.expired),
+        };
+        let (primaries, done) = (zone.primaries.clone(), self.done.clone());
+        let at_once = Arc::clone(&self.at_once);
+        tokio::spawn(async move {
+            let Ok(_turn) = at_once.acquire().await else { return };
+            let ended = task.run(&primaries).await;
+            let _ = done.send((task.apex, ended));
+        });
+    }
+
+    fn end(&mut self, apex: Name, how: Ended) {
+        let Some(zone) = self.zones.get_mut(&apex) else { return };
+        zone.busy = false;
+        let succeeded = !matches!(how, Ended::Failed);
+        match how {
+            Ended::Loaded(Some((soa, confirmed))) => (zone.soa, zone.confirmed) = (Some(soa), confirmed),
+            Ended::Loaded(None) => {}
+            Ended::Confirmed(by) => zone.good(by),
+            Ended::Stored(by, soa) => {
+                zone.soa = Some(soa);
+                zone.good(by);
+                (self.tell)(Event::Arrived(apex.clone()));
+            }
+            Ended::Failed => zone.failures += 1,
+        }
+        let wait = match zone.again {
+            true => LEAST_GAP,
+            false => zone.wait(succeeded),
+        };
+        zone.due = Instant::now() + wait;
+        self.timers.insert((zone.due, apex.clone()));
+        self.expire(&apex);
+    }
+}
+
+impl Secondary {
+    fn good(&mut self, by: Remote) {
+        self.confirmed = Some(SystemTime::now());
+        self.failures = 0;
+        self.expired = false;
+        self.primaries.sort_by_key(|remote| *remote != by);
+    }
+
+    /// When it expires.
+    fn expires(&self) -> Option<SystemTime> {
+        self.confirmed?.checked_add(self.timer(2)?)
+    }
+
+    /// A timer of the SOA: refresh, retry, expire (RFC 1035 §3.3.13).
+    fn timer(&self, number: usize) -> Option<Duration> {
+        let numbers = self.soa.as_ref()?.rdata.last_chunk::<16>()?;
+        let timer = numbers.get(4 * number..)?.first_chunk()?;
+        Some(Duration::from_secs(u32::from_be_bytes(*timer).into()).max(LEAST_TIMER))
+    }
+
+    /// How long to the next refresh; not beyond the moment at which the zone expires.
+    fn wait(&self, succeeded: bool) -> Duration {
+        let timer = match succeeded {
+            true => self.timer(0),
+            false => self.timer(1),
+        };
+        let unknown = FIRST_RETRY
+            .saturating_mul(1 << self.failures.saturating_sub(1).min(10))
+            .min(LONGEST_RETRY);
+        let wait = timer.unwrap_or(unknown);
+        match self.expires() {
+            Some(at) if !self.expired => {
+                let left = at.duration_since(SystemTime::now()).unwrap_or_default();
+                wait.min(left.max(LEAST_TIMER))
+            }
+            _ => wait,
+        }
+    }
+}
+
+/// One refresh of one zone.
+struct Refresh {
+    shared: Arc<Shared>,
+    apex: Name,
+    path: PathBuf,
+    /// The SOA of the stored version.
+    ours: Option<Record>,
+}
+
+impl Refresh {
+    /// Asks the primaries in turn until one is good.
+    async fn run(&self, primaries: &[Remote]) -> Ended {
+        for remote in primaries {
+            match self.ask(remote).await {
+                Ok(Some(soa)) => return Ended::Stored(remote.clone(), soa),
+                Ok(None) => match self.confirm().await {
+                    Ok(()) => return Ended::Confirmed(remote.clone()),
+                    Err(error) => tracing::warn!(zone = %self.apex, %error, "the state directory cannot be written"),
+                },
+                Err(error) => {
+                    let zone = &self.apex;
+                    tracing::warn!(%zone, primary = %remote, reason = %error, "the zone cannot be fetched");
+                }
+            }
+        }
+        Ended::Failed
+    }
+
+    async fn confirm(&self) -> std::io::Result<()> {
+        let path = self.path.clone();
+        on_a_thread(move || stored::confirm(&path)).await
+    }
+
+    /// Fetches and stores what the primary has that is newer; its SOA. `None`: what we have is the newest.
+    async fn ask(&self, remote: &Remote) -> Result<Option<Record>, Refused> {
+        let began = std::time::Instant::now();
+        if let Some(ours) = &self.ours {
+            let theirs = serial_of(&primary::soa(&self.shared, remote, &self.apex).await?);
+            let ours = serial_of(ours);
+            if theirs == ours {
+                return Ok(None);
+            }
+            if !Serial(theirs).is_newer_than(Serial(ours)) {
+                return Err(Refused::Backwards { theirs, ours });
+            }
+        }
+        let arrived = match (
+            primary::fetch(&self.shared, remote, &self.apex, self.ours.as_ref()).await,
+            &self.ours,
+        ) {
+            // Many a primary cannot tell changes, and some tell them wrong: then the whole zone is asked for.
+            (Err(Failure::Fault(_) | Failure::Closed), Some(_)) => self.whole(remote).await?,
+            (arrived, _) => arrived?,
+        };
+        let (kind, records) = match arrived {
+            Arrived::Nothing(serial) if self.ours.as_ref().map(serial_of) == Some(serial) => return Ok(None),
+            Arrived::Nothing(_) => ("AXFR", self.whole_records(remote).await?),
+            Arrived::Whole(records) => ("AXFR", records),
+            Arrived::Changes(steps) => {
+                let (path, apex) = (self.path.clone(), self.apex.clone());
+                let applied = on_a_thread(move || {
+                    let records = stored::read(&path, &apex).ok()?;
+                    apply(records, &steps)
+                });
+                match applied.await {
+                    Some(records) => ("IXFR", records),
+                    None => ("AXFR", self.whole_records(remote).await?),
+                }
+            }
+        };
+        let count = records.len();
+        let soa = self.store(records).await?;
+        tracing::info!(
+            zone = %self.apex,
+            serial = serial_of(&soa),
+            primary = %remote,
+            kind,
+            records = count,
+            ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "zone fetched"
+        );
+        Ok(Some(soa))
+    }
+
+    async fn whole(&self, remote: &Remote) -> Result<Arrived, Refused> {
+        Ok(primary::fetch(&self.shared, remote, &self.apex, None).await?)
+    }
+
+    async fn whole_records(&self, remote: &Remote) -> Result<Vec<Record>, Refused> {
+        match self.whole(remote).await? {
+            Arrived::Whole(records) => Ok(records),
+            Arrived::Nothing(_) | Arrived::Changes(_) => Err(Refused::Disordered),
+        }
+    }
+
+    /// Stores the records if they make a zone; returns its SOA.
+    async fn store(&self, records: Vec<Record>) -> Result<Record, Refused> {
+        let (apex, path) = (self.apex.clone(), self.path.clone());
+        on_a_thread(move || {
+            let (zone, _) = Zone::build(&apex, records, &[]).map_err(|error| Refused::NoZone(error.0.what))?;
+            let records: Vec<Record> = zone.records().collect();
+            stored::write(&path, &records)?;
+            records.into_iter().next().ok_or(Refused::Disordered)
+        })
+        .await
+    }
+}
+
+/// Why a primary's answer changes nothing.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("{0}")]
+    Failure(#[from] Failure),
+    #[error(
+        "its serial {theirs} is behind ours, {ours}; the zone stays as it is until it expires, or raise the serial there"
+    )]
+    Backwards { theirs: u32, ours: u32 },
+    #[error("what it sends is no zone: {0}")]
+    NoZone(String),
+    #[error("it sends something else than the zone")]
+    Disordered,
+    #[error("the zone cannot be stored: {0}; is the disk full, or the state directory not writable?")]
+    Store(#[from] std::io::Error),
+}
+
+/// Work that takes long or waits for the disk.
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
