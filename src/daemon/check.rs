@@ -64,14 +64,14 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
 }
 
 /// Everything that is to be told of a zone.
-fn judge(made: Made, stored: &ZoneStates) -> Vec<Finding> {
+fn judge(made: Made<'_>, stored: &ZoneStates) -> Vec<Finding> {
     let mut findings = made.findings;
     let Some(composition) = made.composition else {
         return findings;
     };
     findings.extend(composition.findings);
     let composed = !composition.composed.is_empty();
-    match Zone::build(&made.apex, composition.records, &composition.empty_names) {
+    match Zone::build(&made.apex, &composition.records, &composition.empty_names) {
         Ok((zone, more)) => {
             findings.extend(more);
             let at_file = |finding: Finding| match (&finding.place, &made.soa) {

@@ -145,10 +145,15 @@ impl Engine {
             let keys = self.keys_to_show(&apex);
             zones.push((apex, keys));
         }
-        let Self { sources, publisher, zones: served, .. } = self;
+        let Self {
+            sources,
+            publisher,
+            zones: served,
+            ..
+        } = self;
         let served =
             |apex: &Name| -> Option<Vec<Record>> { served.load().get(apex).map(|zone| zone.records().collect()) };
-        let prepare = |made: Made| change_of(made).map(|change| publisher.prepare(change));
+        let prepare = |made: Made<'_>| change_of(made).map(|change| publisher.prepare(change));
         let made = sources.compose(zones, &served, &prepare);
         let mut ready = Vec::with_capacity(made.len());
         for made in made {
@@ -209,7 +214,7 @@ impl Engine {
 }
 
 /// What to publish of a zone; of one that never had a good version, what is to be told.
-fn change_of(made: Made) -> Result<Change, (Name, Vec<Finding>)> {
+fn change_of(made: Made<'_>) -> Result<Change<'_>, (Name, Vec<Finding>)> {
     let Made {
         apex,
         composition,

@@ -33,13 +33,13 @@ pub const RETRY_SECS: u64 = 10;
 
 /// One zone's part of a batch.
 #[derive(Debug)]
-pub enum Change {
+pub enum Change<'a> {
     /// A new version of a zone, or a new zone.
     Serve {
         /// The apex.
         apex: Name,
         /// Its records and what was composed.
-        composition: Composition,
+        composition: Composition<'a>,
         /// Where the SOA is written, for the findings about serials.
         soa: Option<Place>,
     },
@@ -142,8 +142,8 @@ impl Publisher {
     }
 
     /// Publishes a batch. Of two changes of one zone the later counts.
-    pub fn publish(&mut self, batch: Vec<Change>, now: u64) -> Outcome {
-        let batch: BTreeMap<Name, Change> = batch
+    pub fn publish(&mut self, batch: Vec<Change<'_>>, now: u64) -> Outcome {
+        let batch: BTreeMap<Name, Change<'_>> = batch
             .into_iter()
             .map(|change| (change.apex().clone(), change))
             .collect();
@@ -152,7 +152,7 @@ impl Publisher {
     }
 
     /// Makes a change ready to be published; changes nothing, so that many are prepared at once.
-    pub fn prepare(&self, change: Change) -> Prepared {
+    pub fn prepare(&self, change: Change<'_>) -> Prepared {
         prepare(change, &self.states)
     }
 
@@ -163,7 +163,9 @@ impl Publisher {
         let (refused, ready): (Vec<_>, Vec<_>) = batch
             .into_iter()
             .partition(|prepared| prepared.published.fate == Fate::Refused);
-        outcome.zones.extend(refused.into_iter().map(|refused| refused.published));
+        outcome
+            .zones
+            .extend(refused.into_iter().map(|refused| refused.published));
         self.supersede(&ready);
         self.waiting.extend(ready);
         self.settle(&mut outcome, now);
@@ -259,7 +261,7 @@ impl Publisher {
     }
 }
 
-impl Change {
+impl Change<'_> {
     fn apex(&self) -> &Name {
         match self {
             Self::Serve { apex, .. } | Self::Remove { apex } => apex,
@@ -304,7 +306,7 @@ pub fn judge_serial(zone: &Zone, composed: bool, soa: Option<&Place>, stored: &Z
     offer.decide(stored.get(&zone_key(apex))).1
 }
 
-fn prepare(change: Change, states: &ZoneStates) -> Prepared {
+fn prepare(change: Change<'_>, states: &ZoneStates) -> Prepared {
     let (apex, composition, soa) = match change {
         Change::Serve { apex, composition, soa } => (apex, composition, soa),
         Change::Remove { apex } => return removal(apex, states),
@@ -316,7 +318,7 @@ fn prepare(change: Change, states: &ZoneStates) -> Prepared {
         composed,
         mut findings,
     } = composition;
-    let zone = match Zone::build(&apex, records, &empty_names) {
+    let zone = match Zone::build(&apex, &records, &empty_names) {
         Ok((zone, told)) => {
             findings.extend(told);
             zone
