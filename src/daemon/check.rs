@@ -40,13 +40,14 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
     let (stored, unread) = published(&config);
     let cookies = super::cookies::judge(&config);
     let mut sources = Sources::new(config)?;
-    sources.note(&listed.changes);
+    let exposed: Vec<Finding> = listed.changes.iter().filter_map(exposed_key).collect();
+    sources.note(listed.changes);
     sources.follow_keys_elsewhere(&mut watcher);
     let settled = sources.settle();
     let mut findings = sources.take_findings();
     findings.extend(unread);
     findings.extend(cookies);
-    findings.extend(listed.changes.iter().filter_map(exposed_key));
+    findings.extend(exposed);
     let zones: Vec<(Name, Vec<ZoneKey>)> = settled
         .compose
         .into_iter()

@@ -67,7 +67,7 @@ impl Engine {
         if self.news.has_started() && batch.changes.iter().any(|change| change.root == COOKIE_SECRETS) {
             self.read_cookie_secrets();
         }
-        self.sources.note(&batch.changes);
+        self.sources.note(batch.changes);
     }
 
     fn read_cookie_secrets(&mut self) {

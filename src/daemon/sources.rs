@@ -106,12 +106,12 @@ impl Sources {
     }
 
     /// Takes note of what the watcher reports. Key files are read here, zone files when composing.
-    pub(super) fn note(&mut self, changes: &[Change]) {
+    pub(super) fn note(&mut self, changes: Vec<Change>) {
         let mut keys = Vec::new();
         for change in changes {
             match change.root {
                 CONFIG => self.config_stale = true,
-                ZONES => self.note_zone(&change.path, change.kind),
+                ZONES => self.note_zone(change.path, change.kind),
                 KEYS | KEYS_ELSEWHERE if watch::is_litter(&change.path) => {}
                 KEYS | KEYS_ELSEWHERE => keys.push(change),
                 INCLUDED => self.dirty.extend(self.zones.note_include(&change.path)),
@@ -121,12 +121,12 @@ impl Sources {
         self.note_keys(keys);
     }
 
-    fn note_keys(&mut self, changes: Vec<&Change>) {
+    fn note_keys(&mut self, changes: Vec<Change>) {
         // Tables first: what a file is taken for depends on whether one names it.
         let (tables, files): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|change| self.keys.is_table(&change.path));
         for table in tables {
-            match read_key_file(table) {
+            match read_key_file(&table) {
                 KeyNews::Content(content) => self.keys.update(&table.path, Some(&content)),
                 KeyNews::Gone => self.keys.update(&table.path, None),
                 KeyNews::Unreadable(finding) => self.findings.push(finding),
@@ -139,9 +139,9 @@ impl Sources {
             KeyNews::Unreadable(finding) => Err(finding),
         };
         let read: Vec<_> = if files.len() < WORTH_THREADS {
-            files.iter().copied().map(read).collect()
+            files.iter().map(read).collect()
         } else {
-            on_all_cores(files.clone(), &read)
+            on_all_cores(files.iter().collect(), &read)
         };
         for (change, read) in files.into_iter().zip(read) {
             match read {
@@ -152,10 +152,10 @@ impl Sources {
         }
     }
 
-    fn note_zone(&mut self, path: &Path, kind: Kind) {
+    fn note_zone(&mut self, path: PathBuf, kind: Kind) {
+        self.dirty.extend(self.zones.note_include(&path));
         let (apex, findings) = self.zones.note(path, kind);
         self.findings.extend(findings);
-        self.dirty.extend(self.zones.note_include(path));
         let Some(apex) = apex else { return };
         // A zone that comes or goes takes over or gives back the signing domains below it.
         if let Some(parent) = apex.parent()
@@ -180,7 +180,7 @@ impl Sources {
         }
         let batch = watcher.next(Some(Duration::ZERO));
         self.findings.extend(batch.findings);
-        self.note(&batch.changes);
+        self.note(batch.changes);
         self.resolve_keys();
     }
 

@@ -18,7 +18,7 @@ use super::life::{KeyState, Periods, Turn};
 use super::lives::{self, Lives};
 use super::rules::{Offer, ZoneState};
 use super::serial::Serial;
-use super::store::{Store, StoreError, Writes, ZoneStates, zone_key};
+use super::store::{ApexDigest, Store, StoreError, Writes, ZoneStates, zone_key};
 use crate::compose::{Composed, Composition};
 use crate::finding::{Finding, Place};
 use crate::keys::DkimKey;
@@ -211,7 +211,7 @@ impl Publisher {
 
     /// What is remembered of a zone, served now or once.
     pub fn state(&self, apex: &Name) -> Option<&ZoneState> {
-        self.states.get(&zone_key(apex))
+        self.states.get(&ApexDigest::of(apex))
     }
 
     /// Stores and serves `self.waiting`, as far as possible.
@@ -227,7 +227,7 @@ impl Publisher {
             }
             let apex = &prepared.published.apex;
             if let Some(state) = prepared.state {
-                self.states.insert(zone_key(apex), state);
+                self.states.insert(ApexDigest::of(apex), state);
             }
             if prepared.zone.is_none() {
                 prepared.published.changed = self.zones.load().get(apex).is_some();
@@ -303,7 +303,7 @@ pub fn judge_serial(zone: &Zone, composed: bool, soa: Option<&Place>, stored: &Z
         composed,
         hash: hash(zone),
     };
-    offer.decide(stored.get(&zone_key(apex))).1
+    offer.decide(stored.get(&ApexDigest::of(apex))).1
 }
 
 fn prepare(change: Change<'_>, states: &ZoneStates) -> Prepared {
@@ -311,7 +311,7 @@ fn prepare(change: Change<'_>, states: &ZoneStates) -> Prepared {
         Change::Serve { apex, composition, soa } => (apex, composition, soa),
         Change::Remove { apex } => return removal(apex, states),
     };
-    let before = states.get(&zone_key(&apex));
+    let before = states.get(&ApexDigest::of(&apex));
     let Composition {
         records,
         empty_names,
@@ -370,7 +370,7 @@ fn removal(apex: Name, states: &ZoneStates) -> Prepared {
         state: None,
         published: Published {
             fate: Fate::Removed,
-            old: states.get(&zone_key(&apex)).map(|state| state.published),
+            old: states.get(&ApexDigest::of(&apex)).map(|state| state.published),
             new: None,
             changed: true,
             composed: vec![],
