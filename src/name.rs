@@ -408,6 +408,9 @@ pub fn is_at_or_below(wire: &[u8], ancestor: &[u8]) -> bool {
 
 /// Canonical DNS name order (RFC 4034 §6.1): label by label from the right, case ignored.
 pub fn canonical_cmp(a: &[u8], b: &[u8]) -> Ordering {
+    if a == b {
+        return Ordering::Equal;
+    }
     let (mut a_starts, mut b_starts) = ([0u8; 128], [0u8; 128]);
     let a_count = label_starts(a, &mut a_starts);
     let b_count = label_starts(b, &mut b_starts);

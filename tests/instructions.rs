@@ -67,7 +67,7 @@ fn zones(numbers: &mut Numbers) -> ZoneSet {
     }
     let apex = Name::from_text(ZONE).unwrap();
     let file = zonefile::read(Path::new("bench.test.zone"), &apex, &Text(text)).unwrap();
-    let (zone, _) = Zone::build(&apex, file.records, &[]).unwrap();
+    let (zone, _) = Zone::build(&apex, &file.records, &[]).unwrap();
     ZoneSet::default().with(&[(apex, Some(Arc::new(zone)))])
 }
 

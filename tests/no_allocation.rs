@@ -53,7 +53,7 @@ fn zones() -> ZoneSet {
     // One answer that is too long for a datagram.
     let big: String = (0..40).map(|i| format!("big TXT \"{i:0>100}\"\n")).collect();
     let file = zonefile::read(Path::new("zone"), &apex, &Text(ZONE.to_owned() + &big)).unwrap();
-    let (zone, _) = Zone::build(&apex, file.records, &[]).unwrap();
+    let (zone, _) = Zone::build(&apex, &file.records, &[]).unwrap();
     ZoneSet::default().with(&[(apex, Some(Arc::new(zone)))])
 }
 

@@ -10,6 +10,7 @@ use signpost::keys::{Algorithm, DkimKey};
 use signpost::name::Name;
 use signpost::publish::{Change, Fate, Outcome, Periods, Publisher, SharedZones, Stage, Store, StoreError};
 use signpost::record::{Record, RecordType};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ fn name(text: &str) -> Name {
 }
 
 /// A zone whose content is a number, with something composed into it.
-fn version(apex: &str, file_serial: u32, content: u32) -> Change {
+fn version(apex: &str, file_serial: u32, content: u32) -> Change<'static> {
     let record = |rtype, rdata: &[u8]| Record {
         owner: name(apex),
         rtype,
@@ -48,7 +49,10 @@ fn version(apex: &str, file_serial: u32, content: u32) -> Change {
                 record(RecordType::SOA, &soa),
                 record(RecordType::NS, name("ns.example.net").as_wire()),
                 record(RecordType::A, &content.to_be_bytes()),
-            ],
+            ]
+            .into_iter()
+            .map(Cow::Owned)
+            .collect(),
             composed: vec![Composed {
                 what: "SPF",
                 owner: name(apex),

@@ -6,12 +6,13 @@ use signpost::compose::{Composed, Composition};
 use signpost::name::Name;
 use signpost::publish::{Change, Publisher, SharedZones};
 use signpost::record::{Record, RecordType};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const NOW: u64 = 1_790_000_000;
 
-fn version(number: u32, content: u32) -> Change {
+fn version(number: u32, content: u32) -> Change<'static> {
     let apex = Name::from_text(&format!("zone-{number}.example.org")).unwrap();
     let host = Name::from_text("ns.example.net").unwrap();
     let mut soa = [host.as_wire(), host.as_wire()].concat();
@@ -30,7 +31,10 @@ fn version(number: u32, content: u32) -> Change {
                 record(RecordType::SOA, &soa),
                 record(RecordType::NS, host.as_wire()),
                 record(RecordType::A, &content.to_be_bytes()),
-            ],
+            ]
+            .into_iter()
+            .map(Cow::Owned)
+            .collect(),
             composed: vec![Composed {
                 what: "SPF",
                 owner: apex.clone(),

@@ -60,7 +60,7 @@ big        TXT   "41234567890123456789012345678901234567890123456789012345678901
 fn zone(apex: &str, text: &str) -> (Name, Option<Arc<Zone>>) {
     let apex = Name::from_text(apex).unwrap();
     let file = zonefile::read(Path::new("test.zone"), &apex, &Text(text.into())).unwrap();
-    let (zone, _) = Zone::build(&apex, file.records, &[]).unwrap();
+    let (zone, _) = Zone::build(&apex, &file.records, &[]).unwrap();
     (apex, Some(Arc::new(zone)))
 }
 

@@ -8,6 +8,7 @@ use crate::finding::{Finding, Place};
 use crate::mail::{Kind, Wanted, ZoneView, dkim_public_key};
 use crate::name::Name;
 use crate::record::{Record, RecordType};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 /// The records so far and what is to be told of them.
@@ -16,7 +17,7 @@ pub(super) struct Draft<'s, 'a> {
     pub(super) sources: &'s Sources<'a>,
     /// The zone file's own records.
     pub(super) view: &'s ZoneView<'a>,
-    slots: Vec<Option<Record>>,
+    slots: Vec<Option<Cow<'a, Record>>>,
     added_at: HashMap<Name, Vec<usize>>,
     done: HashSet<(Name, Kind)>,
     /// Positions of records that policy or keys wrote.
@@ -39,7 +40,11 @@ impl<'s, 'a> Draft<'s, 'a> {
         Self {
             sources,
             view,
-            slots: sources.records.iter().cloned().map(Some).collect(),
+            slots: sources
+                .records
+                .iter()
+                .map(|record| Some(Cow::Borrowed(record)))
+                .collect(),
             added_at: HashMap::new(),
             done: HashSet::new(),
             ours: HashSet::new(),
@@ -82,7 +87,7 @@ impl<'s, 'a> Draft<'s, 'a> {
     /// Puts `record` in the place of those at `same`, or behind all others, and reports it unless
     /// it is what stands there already.
     pub(super) fn replace(&mut self, same: &[usize], record: Record, what: &'static str, from: &str) {
-        let is_unchanged = matches!(same, [at] if self.slots[*at].as_ref() == Some(&record));
+        let is_unchanged = matches!(same, [at] if self.get(*at) == Some(&record));
         if !is_unchanged {
             self.composed.push(Composed {
                 what,
@@ -94,13 +99,13 @@ impl<'s, 'a> Draft<'s, 'a> {
         let at = match same.split_first() {
             Some((&first, others)) => {
                 others.iter().for_each(|&at| self.slots[at] = None);
-                self.slots[first] = Some(record);
+                self.slots[first] = Some(Cow::Owned(record));
                 first
             }
             None => {
                 let at = self.slots.len();
                 self.added_at.entry(record.owner.clone()).or_default().push(at);
-                self.slots.push(Some(record));
+                self.slots.push(Some(Cow::Owned(record)));
                 at
             }
         };
@@ -112,7 +117,7 @@ impl<'s, 'a> Draft<'s, 'a> {
         if let Some(record) = self.slots.get_mut(at).and_then(Option::take) {
             self.composed.push(Composed {
                 what,
-                owner: record.owner,
+                owner: record.owner.clone(),
                 rtype: record.rtype,
                 from: from.to_owned(),
             });
@@ -131,12 +136,12 @@ impl<'s, 'a> Draft<'s, 'a> {
         let added = self.added_at.get(owner).map_or(&[][..], Vec::as_slice);
         // A replaced record keeps its owner, so the file's index still holds.
         let positions = self.view.positions(owner).iter().chain(added);
-        positions.filter_map(|&at| Some((at, self.slots.get(at)?.as_ref()?)))
+        positions.filter_map(|&at| Some((at, self.get(at)?)))
     }
 
     /// The record at a position, if it is still there.
     pub(super) fn get(&self, at: usize) -> Option<&Record> {
-        self.slots.get(at)?.as_ref()
+        self.slots.get(at)?.as_deref()
     }
 
     /// All records as they are now, with their positions.
@@ -144,7 +149,7 @@ impl<'s, 'a> Draft<'s, 'a> {
         self.slots
             .iter()
             .enumerate()
-            .filter_map(|(at, slot)| Some((at, slot.as_ref()?)))
+            .filter_map(|(at, slot)| Some((at, slot.as_deref()?)))
     }
 
     /// Does the zone publish anything that policy or keys ask for, its file's own version included?
@@ -174,9 +179,10 @@ impl<'s, 'a> Draft<'s, 'a> {
     }
 
     /// The finished records, and which position each of them had until now.
-    pub(super) fn take_records(&mut self) -> (Vec<Record>, Vec<usize>) {
-        let slots = std::mem::take(&mut self.slots).into_iter().enumerate();
-        slots.filter_map(|(at, slot)| Some((slot?, at))).unzip()
+    pub(super) fn take_records(&mut self) -> (Vec<Cow<'a, Record>>, Vec<usize>) {
+        let slots = std::mem::take(&mut self.slots);
+        let positions = (0..slots.len()).filter(|&at| slots[at].is_some()).collect();
+        (slots.into_iter().flatten().collect(), positions)
     }
 
     /// What was composed, and the findings, each once.
@@ -272,7 +278,7 @@ impl<'s, 'a> Draft<'s, 'a> {
         let (what, owner, from) = (wanted.kind.what(), &wanted.owner, &wanted.from);
         let ours = dkim_public_key(&wanted.record(0).joined_text());
         for &at in same {
-            let Some(record) = self.slots[at].as_ref().filter(|record| record.rdata != wanted.rdata) else {
+            let Some(record) = self.slots[at].as_deref().filter(|record| record.rdata != wanted.rdata) else {
                 continue;
             };
             let finding = match wanted.kind {

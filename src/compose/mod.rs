@@ -36,6 +36,7 @@ use crate::keys::Algorithm;
 use crate::mail::{self, Kind, MailPolicy, Wanted, ZoneView, dmarc};
 use crate::name::Name;
 use crate::record::{Record, RecordType};
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -135,9 +136,9 @@ pub struct Composed {
 
 /// A zone's finished records but for the serial, which [`crate::publish`] sets.
 #[derive(Debug)]
-pub struct Composition {
-    /// All records, the SOA with the file's own serial.
-    pub records: Vec<Record>,
+pub struct Composition<'a> {
+    /// All records, the SOA with the file's own serial; those of the file are borrowed.
+    pub records: Vec<Cow<'a, Record>>,
     /// Names that must exist without data (RFC 4592 §2.2.2), sorted: they keep wildcards out and
     /// let `_domainkey` answer NODATA. A secondary fed by transfer does not learn of them.
     pub empty_names: Vec<Name>,
@@ -148,8 +149,19 @@ pub struct Composition {
     pub findings: Vec<Finding>,
 }
 
+impl Composition<'_> {
+    /// The same with records of its own.
+    fn into_owned(self) -> Composition<'static> {
+        let records = self.records.into_iter();
+        Composition {
+            records: records.map(|record| Cow::Owned(record.into_owned())).collect(),
+            ..self
+        }
+    }
+}
+
 /// Composes one zone. Pure: the same sources give the same composition.
-pub fn compose(sources: &Sources<'_>) -> Composition {
+pub fn compose<'a>(sources: &Sources<'a>) -> Composition<'a> {
     let of_file = ZoneView::new(sources.apex, sources.records);
     let copies = wildcard::copies(sources, &of_file);
     if copies.is_empty() {
@@ -161,11 +173,11 @@ pub fn compose(sources: &Sources<'_>) -> Composition {
         ..*sources
     };
     let view = ZoneView::new(sources.apex, &records);
-    compose_over(&sources, &view, copies.len())
+    compose_over(&sources, &view, copies.len()).into_owned()
 }
 
 /// Composes over the records of `view`, of which the last `copies` are not the file's.
-fn compose_over<'a>(sources: &Sources<'a>, view: &ZoneView<'a>, copies: usize) -> Composition {
+fn compose_over<'a>(sources: &Sources<'a>, view: &ZoneView<'a>, copies: usize) -> Composition<'a> {
     let mut draft = draft::Draft::new(sources, view, copies);
     let (asked, advice) = mail::wanted(sources.policy, view);
     draft.advise_on_policy(advice);
@@ -177,7 +189,7 @@ fn compose_over<'a>(sources: &Sources<'a>, view: &ZoneView<'a>, copies: usize) -
     }
     unique::pair_all_type99(&mut draft);
     let (records, positions) = draft.take_records();
-    let finished = ZoneView::new(sources.apex, &records);
+    let finished = ZoneView::new(sources.apex, records.iter().map(Cow::as_ref));
     let empty_names = match draft.has_mail() {
         true => wildcard::guard(&mut draft, &finished),
         false => vec![],

@@ -18,11 +18,11 @@ use std::collections::{BTreeSet, HashMap};
 /// Drops all but the first of each kind that the zone file has twice at a name. Comes before policy
 /// and keys are put in, so that what they replace is one record.
 pub(super) fn drop_seconds(draft: &mut Draft<'_, '_>) {
-    let mut first: HashMap<(Name, RecordType, Kind), usize> = HashMap::new();
+    let mut first: HashMap<(&Name, RecordType, Kind), usize> = HashMap::new();
     let mut seconds: Vec<(usize, usize, Kind)> = vec![];
     for (at, record) in draft.all() {
         let Some(kind) = Kind::of(record) else { continue };
-        let kept = *first.entry((record.owner.clone(), record.rtype, kind)).or_insert(at);
+        let kept = *first.entry((&record.owner, record.rtype, kind)).or_insert(at);
         if kept != at {
             seconds.push((at, kept, kind));
         }

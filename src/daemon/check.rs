@@ -40,13 +40,14 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
     let (stored, unread) = published(&config);
     let cookies = super::cookies::judge(&config);
     let mut sources = Sources::new(config)?;
-    sources.note(&listed.changes);
+    let exposed: Vec<Finding> = listed.changes.iter().filter_map(exposed_key).collect();
+    sources.note(listed.changes);
     sources.follow_keys_elsewhere(&mut watcher);
     let settled = sources.settle();
     let mut findings = sources.take_findings();
     findings.extend(unread);
     findings.extend(cookies);
-    findings.extend(listed.changes.iter().filter_map(exposed_key));
+    findings.extend(exposed);
     let zones: Vec<(Name, Vec<ZoneKey>)> = settled
         .compose
         .into_iter()
@@ -64,14 +65,14 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
 }
 
 /// Everything that is to be told of a zone.
-fn judge(made: Made, stored: &ZoneStates) -> Vec<Finding> {
+fn judge(made: Made<'_>, stored: &ZoneStates) -> Vec<Finding> {
     let mut findings = made.findings;
     let Some(composition) = made.composition else {
         return findings;
     };
     findings.extend(composition.findings);
     let composed = !composition.composed.is_empty();
-    match Zone::build(&made.apex, composition.records, &composition.empty_names) {
+    match Zone::build(&made.apex, &composition.records, &composition.empty_names) {
         Ok((zone, more)) => {
             findings.extend(more);
             let at_file = |finding: Finding| match (&finding.place, &made.soa) {

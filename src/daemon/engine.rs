@@ -70,7 +70,7 @@ impl Engine {
         let batch = self.watcher.next(key_due.into_iter().chain(file_gone).min());
         self.note(batch);
         let gone = self.leaving.due(Instant::now());
-        self.sources.note(&gone);
+        self.sources.note(gone);
     }
 
     fn note(&mut self, batch: Batch) {
@@ -84,7 +84,7 @@ impl Engine {
             self.news.add(findings);
         }
         let changes = self.leaving.hold(batch.changes, Instant::now());
-        self.sources.note(&changes);
+        self.sources.note(changes);
     }
 
     fn read_cookie_secrets(&mut self) {
@@ -98,7 +98,7 @@ impl Engine {
         let batch = self.watcher.next(Some(Duration::ZERO));
         self.note(batch);
         let gone = self.leaving.release();
-        self.sources.note(&gone);
+        self.sources.note(gone);
         self.sources.all_stale();
         self.publish();
         tracing::info!(zones = self.zones.load().len(), "everything was read again");
@@ -188,7 +188,7 @@ impl Engine {
         } = self;
         let served =
             |apex: &Name| -> Option<Vec<Record>> { served.load().get(apex).map(|zone| zone.records().collect()) };
-        let prepare = |made: Made| change_of(made).map(|change| publisher.prepare(change));
+        let prepare = |made: Made<'_>| change_of(made).map(|change| publisher.prepare(change));
         let made = sources.compose(zones, &served, &prepare);
         let mut ready = Vec::with_capacity(made.len());
         for made in made {
@@ -252,7 +252,7 @@ impl Engine {
 }
 
 /// What to publish of a zone; of one that never had a good version, what is to be told.
-fn change_of(made: Made) -> Result<Change, (Name, Vec<Finding>)> {
+fn change_of(made: Made<'_>) -> Result<Change<'_>, (Name, Vec<Finding>)> {
     let Made {
         apex,
         composition,

@@ -4,7 +4,7 @@
 //! composed again; [`Sources::compose`] composes them, on all cores if there are many. Only what
 //! changed is read: a key costs its file, its signing domain and its zone, whatever the total.
 
-use super::base::Base;
+use super::base::{Base, PackedBase};
 use super::key_files::{KeyNews, read_key_file};
 use super::zones::{Reading, ZoneFiles};
 use crate::compose::{self, Composition, ReportAuthorization, ZoneKey};
@@ -72,10 +72,10 @@ pub(super) struct Settled {
 }
 
 /// A zone composed.
-pub(super) struct Made {
+pub(super) struct Made<'a> {
     pub(super) apex: Name,
     /// `None` when there never was a good version.
-    pub(super) composition: Option<Composition>,
+    pub(super) composition: Option<Composition<'a>>,
     pub(super) soa: Option<Place>,
     /// From reading; those of composing are in the composition.
     pub(super) findings: Vec<Finding>,
@@ -106,12 +106,12 @@ impl Sources {
     }
 
     /// Takes note of what the watcher reports. Key files are read here, zone files when composing.
-    pub(super) fn note(&mut self, changes: &[Change]) {
+    pub(super) fn note(&mut self, changes: Vec<Change>) {
         let mut keys = Vec::new();
         for change in changes {
             match change.root {
                 CONFIG => self.config_stale = true,
-                ZONES => self.note_zone(&change.path, change.kind),
+                ZONES => self.note_zone(change.path, change.kind),
                 KEYS | KEYS_ELSEWHERE if watch::is_litter(&change.path) => {}
                 KEYS | KEYS_ELSEWHERE => keys.push(change),
                 INCLUDED => self.dirty.extend(self.zones.note_include(&change.path)),
@@ -121,12 +121,12 @@ impl Sources {
         self.note_keys(keys);
     }
 
-    fn note_keys(&mut self, changes: Vec<&Change>) {
+    fn note_keys(&mut self, changes: Vec<Change>) {
         // Tables first: what a file is taken for depends on whether one names it.
         let (tables, files): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|change| self.keys.is_table(&change.path));
         for table in tables {
-            match read_key_file(table) {
+            match read_key_file(&table) {
                 KeyNews::Content(content) => self.keys.update(&table.path, Some(&content)),
                 KeyNews::Gone => self.keys.update(&table.path, None),
                 KeyNews::Unreadable(finding) => self.findings.push(finding),
@@ -139,9 +139,9 @@ impl Sources {
             KeyNews::Unreadable(finding) => Err(finding),
         };
         let read: Vec<_> = if files.len() < WORTH_THREADS {
-            files.iter().copied().map(read).collect()
+            files.iter().map(read).collect()
         } else {
-            on_all_cores(files.clone(), &read)
+            on_all_cores(files.iter().collect(), &read)
         };
         for (change, read) in files.into_iter().zip(read) {
             match read {
@@ -152,10 +152,10 @@ impl Sources {
         }
     }
 
-    fn note_zone(&mut self, path: &Path, kind: Kind) {
+    fn note_zone(&mut self, path: PathBuf, kind: Kind) {
+        self.dirty.extend(self.zones.note_include(&path));
         let (apex, findings) = self.zones.note(path, kind);
         self.findings.extend(findings);
-        self.dirty.extend(self.zones.note_include(path));
         let Some(apex) = apex else { return };
         // A zone that comes or goes takes over or gives back the signing domains below it.
         if let Some(parent) = apex.parent()
@@ -180,7 +180,7 @@ impl Sources {
         }
         let batch = watcher.next(Some(Duration::ZERO));
         self.findings.extend(batch.findings);
-        self.note(&batch.changes);
+        self.note(batch.changes);
         self.resolve_keys();
     }
 
@@ -328,13 +328,10 @@ impl Sources {
         &mut self,
         zones: Vec<(Name, Vec<ZoneKey>)>,
         served: &(dyn Fn(&Name) -> Option<Vec<Record>> + Sync),
-        then: &(dyn Fn(Made) -> R + Sync),
+        then: &(dyn Fn(Made<'_>) -> R + Sync),
     ) -> Vec<R> {
         let this = &*self;
-        let make = |(apex, keys): (Name, Vec<ZoneKey>)| {
-            let (made, reading, base) = this.make(apex.clone(), &keys, served);
-            (apex, then(made), reading, base.map(Base::pack))
-        };
+        let make = |(apex, keys): (Name, Vec<ZoneKey>)| this.make(apex, &keys, served, then);
         let composed = if zones.len() < WORTH_THREADS {
             zones.into_iter().map(make).collect()
         } else {
@@ -349,40 +346,43 @@ impl Sources {
             .collect()
     }
 
-    fn make(
+    /// One zone: what `then` made of it, how reading went, and what to keep of its file.
+    fn make<R>(
         &self,
         apex: Name,
         keys: &[ZoneKey],
         served: &(dyn Fn(&Name) -> Option<Vec<Record>> + Sync),
-    ) -> (Made, Reading, Option<Base>) {
+        then: &(dyn Fn(Made<'_>) -> R + Sync),
+    ) -> (Name, R, Reading, Option<PackedBase>) {
         let open = DiskFiles { limit: MAX_ZONE_FILE };
         let mut reading = match self.zones.get(&apex) {
             Some(source) => source.read(&apex, &open, || served(&apex)),
             None => Reading::nothing(),
         };
-        let mut made = Made {
-            apex,
-            composition: None,
+        let base = reading.base.take();
+        let (policy_place, reports) = (self.policy_place(&apex), self.reports_to(&apex));
+        let hosted = |name: &Name| self.zones.has_file(name);
+        let composition = base.as_ref().map(|base| {
+            compose::compose(&compose::Sources {
+                apex: &apex,
+                records: &base.records,
+                places: &base.places,
+                files: &base.files,
+                policy: self.policy(&apex),
+                policy_place: Some(&policy_place),
+                keys,
+                reports: &reports,
+                hosted: &hosted,
+            })
+        });
+        let is_composed = composition.as_ref().is_some_and(|made| !made.composed.is_empty());
+        let done = then(Made {
+            apex: apex.clone(),
+            composition,
             soa: reading.soa.take(),
             findings: reading.findings.clone(),
-        };
-        let Some(base) = reading.base.take() else {
-            return (made, reading, None);
-        };
-        let composition = compose::compose(&compose::Sources {
-            apex: &made.apex,
-            records: &base.records,
-            places: &base.places,
-            files: &base.files,
-            policy: self.policy(&made.apex),
-            policy_place: Some(&self.policy_place(&made.apex)),
-            keys,
-            reports: &self.reports_to(&made.apex),
-            hosted: &|name| self.zones.has_file(name),
         });
-        let keep = (!composition.composed.is_empty()).then_some(base);
-        made.composition = Some(composition);
-        (made, reading, keep)
+        (apex, done, reading, base.filter(|_| is_composed).map(Base::pack))
     }
 
     /// Where the zone's policy is written.

@@ -71,16 +71,16 @@ pub(super) struct Reading {
 impl ZoneFiles {
     /// Takes note of a change below the zone directory; returns the zone it touches and findings
     /// about the file's name. Reads nothing.
-    pub(super) fn note(&mut self, path: &Path, kind: Kind) -> (Option<Name>, Vec<Finding>) {
+    pub(super) fn note(&mut self, path: PathBuf, kind: Kind) -> (Option<Name>, Vec<Finding>) {
         let is_policy = match path.extension().and_then(|extension| extension.to_str()) {
             Some("zone") => false,
             Some("toml") => true,
             _ => return (None, vec![]),
         };
-        if is_litter(path) {
+        if is_litter(&path) {
             return (None, vec![]);
         }
-        let apex = match apex_of(path) {
+        let apex = match apex_of(&path) {
             Ok(apex) => apex,
             Err(finding) => return (None, if kind == Kind::Gone { vec![] } else { vec![finding] }),
         };
@@ -217,16 +217,16 @@ impl Reading {
 }
 
 impl ZoneSource {
-    fn note_file(&mut self, path: &Path, there: bool) {
+    fn note_file(&mut self, path: PathBuf, there: bool) {
         self.file_stale = true;
-        let counts = self.file.as_deref() == Some(path);
+        let counts = self.file.as_deref() == Some(&*path);
         match (&self.file, there) {
-            (None, true) => self.file = Some(path.into()),
+            (None, true) => self.file = Some(path.into_boxed_path()),
             (Some(_), true) if counts => {}
             (Some(_), true) => {
                 let mut files = std::mem::take(&mut self.more_mut().ignored);
                 files.extend(self.file.take().map(PathBuf::from));
-                files.insert(path.to_owned());
+                files.insert(path);
                 self.file = files.pop_first().map(PathBuf::into_boxed_path);
                 self.more_mut().ignored = files;
             }
@@ -236,20 +236,20 @@ impl ZoneSource {
             }
             (_, false) => {
                 if let Some(more) = &mut self.more {
-                    more.ignored.remove(path);
+                    more.ignored.remove(&path);
                 }
             }
         }
         self.tidy();
     }
 
-    fn note_policy(&mut self, path: &Path, there: bool) {
+    fn note_policy(&mut self, path: PathBuf, there: bool) {
         let more = self.more_mut();
         more.policy_stale = true;
         if there {
-            more.policies.insert(path.to_owned());
+            more.policies.insert(path);
         } else {
-            more.policies.remove(path);
+            more.policies.remove(&path);
         }
     }
 

@@ -444,7 +444,7 @@ impl Refresh {
     async fn store(&self, records: Vec<Record>) -> Result<Record, Refused> {
         let (apex, path) = (self.apex.clone(), self.path.clone());
         on_a_thread(move || {
-            let (zone, _) = Zone::build(&apex, records, &[]).map_err(|error| Refused::NoZone(error.0.what))?;
+            let (zone, _) = Zone::build(&apex, &records, &[]).map_err(|error| Refused::NoZone(error.0.what))?;
             let records: Vec<Record> = zone.records().collect();
             stored::write(&path, &records)?;
             records.into_iter().next().ok_or(Refused::Disordered)

@@ -142,7 +142,7 @@ fn apex_spf(wanted: &[Wanted], zone: &ZoneView<'_>) -> Option<String> {
         spf().find(|r| Kind::Spf.matches(r)).or_else(|| spf().next()).cloned()
     };
     let record = of_policy.or_else(of_file)?;
-    String::from_utf8(record.joined_text()).ok()
+    String::from_utf8(record.joined_text().into_owned()).ok()
 }
 
 /// The foreign domains to which the policy of `apex` sends DMARC reports, sorted. Where such a

@@ -20,7 +20,9 @@ pub(super) fn tag<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 /// RFC 6376 §2.10), for comparing two records of one selector.
 pub fn dkim_public_key(record: &[u8]) -> Option<String> {
     let value = tag(str::from_utf8(record).ok()?, "p")?;
-    Some(value.chars().filter(|c| !c.is_ascii_whitespace()).collect())
+    let mut key = String::with_capacity(value.len());
+    key.extend(value.split_ascii_whitespace());
+    Some(key)
 }
 
 #[cfg(test)]

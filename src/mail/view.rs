@@ -7,14 +7,16 @@
 use crate::name::Name;
 use crate::record::{Record, RecordType};
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// Borrowed records of one zone with an index by owner.
 pub struct ZoneView<'a> {
     apex: &'a Name,
-    records: &'a [Record],
-    by_owner: OnceCell<HashMap<&'a Name, Vec<usize>>>,
+    records: Vec<&'a Record>,
+    /// The positions of all records, those of one owner side by side and in their order.
+    by_owner: OnceCell<Vec<usize>>,
     non_terminals: OnceCell<HashSet<Name>>,
     has_wildcard: OnceCell<bool>,
 }
@@ -35,10 +37,10 @@ const MAX_CHAIN: usize = 8;
 
 impl<'a> ZoneView<'a> {
     /// A view of `records`, which are those of the zone `apex`.
-    pub fn new(apex: &'a Name, records: &'a [Record]) -> Self {
+    pub fn new(apex: &'a Name, records: impl IntoIterator<Item = &'a Record>) -> Self {
         Self {
             apex,
-            records,
+            records: records.into_iter().collect(),
             by_owner: OnceCell::new(),
             non_terminals: OnceCell::new(),
             has_wildcard: OnceCell::new(),
@@ -51,28 +53,33 @@ impl<'a> ZoneView<'a> {
     }
 
     /// All records, in their order.
-    pub fn records(&self) -> &'a [Record] {
-        self.records
+    pub fn records(&self) -> &[&'a Record] {
+        &self.records
     }
 
     /// The positions in [`Self::records`] of those at `name`.
     pub fn positions(&self, name: &Name) -> &[usize] {
-        self.index().get(name).map_or(&[], Vec::as_slice)
+        let index = self.index();
+        let start = index.partition_point(|&at| order(self.owner(at), name).is_lt());
+        let of_name = index[start..].partition_point(|&at| order(self.owner(at), name).is_eq());
+        &index[start..start + of_name]
     }
 
-    fn index(&self) -> &HashMap<&'a Name, Vec<usize>> {
+    fn index(&self) -> &[usize] {
         self.by_owner.get_or_init(|| {
-            let mut index: HashMap<&'a Name, Vec<usize>> = HashMap::with_capacity(self.records.len());
-            for (at, record) in self.records.iter().enumerate() {
-                index.entry(&record.owner).or_default().push(at);
-            }
+            let mut index: Vec<usize> = (0..self.records.len()).collect();
+            index.sort_by(|&a, &b| order(self.owner(a), self.owner(b)));
             index
         })
     }
 
+    fn owner(&self, at: usize) -> &'a Name {
+        &self.records[at].owner
+    }
+
     /// The records at `name`, in their order.
     pub fn at<'s>(&'s self, name: &Name) -> impl Iterator<Item = &'a Record> + use<'a, 's> {
-        self.positions(name).iter().filter_map(|&at| self.records.get(at))
+        self.positions(name).iter().map(|&at| self.records[at])
     }
 
     /// The records of one type at `name`, as they are written there.
@@ -87,16 +94,20 @@ impl<'a> ZoneView<'a> {
 
     /// Does the name exist, with data or as an empty non-terminal (RFC 4592 §2.2.2)?
     pub fn exists(&self, name: &Name) -> bool {
-        self.index().contains_key(name) || self.empty_non_terminals().contains(name)
+        self.has_records(name) || self.empty_non_terminals().contains(name)
+    }
+
+    fn has_records(&self, name: &Name) -> bool {
+        !self.positions(name).is_empty()
     }
 
     fn empty_non_terminals(&self) -> &HashSet<Name> {
         self.non_terminals.get_or_init(|| {
             let mut empty = HashSet::new();
-            for &owner in self.index().keys() {
-                let above = self.up_to_apex(owner).skip(1);
+            for of_owner in self.index().chunk_by(|&a, &b| self.owner(a) == self.owner(b)) {
+                let above = self.up_to_apex(self.owner(of_owner[0])).skip(1);
                 // What is above an owner is looked at when its own turn comes.
-                for name in above.take_while(|name| !self.index().contains_key(name)) {
+                for name in above.take_while(|name| !self.has_records(name)) {
                     if !empty.insert(name) {
                         break;
                     }
@@ -189,6 +200,18 @@ impl<'a> ZoneView<'a> {
         let start = name.is_at_or_below(apex).then(|| name.clone());
         std::iter::successors(start, move |n| (n != apex).then(|| n.parent()).flatten())
     }
+}
+
+/// An order of names in which equal ones meet: cheaper than the canonical one.
+fn order(a: &Name, b: &Name) -> Ordering {
+    let (a, b) = (a.as_wire(), b.as_wire());
+    a.len().cmp(&b.len()).then_with(|| {
+        let (a, b) = (
+            a.iter().map(u8::to_ascii_lowercase),
+            b.iter().map(u8::to_ascii_lowercase),
+        );
+        a.cmp(b)
+    })
 }
 
 fn address(record: &Record) -> Option<IpAddr> {

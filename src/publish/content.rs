@@ -44,7 +44,7 @@ mod tests {
 
     fn hash_of(records: Vec<Record>) -> ContentHash {
         let apex = Name::from_text("example.org").unwrap();
-        hash(&Zone::build(&apex, records, &[]).unwrap().0)
+        hash(&Zone::build(&apex, &records, &[]).unwrap().0)
     }
 
     fn with(serial: u32, more: Vec<Record>) -> Vec<Record> {

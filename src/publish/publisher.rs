@@ -18,7 +18,7 @@ use super::life::{KeyState, Periods, Turn};
 use super::lives::{self, Lives};
 use super::rules::{Offer, ZoneState};
 use super::serial::Serial;
-use super::store::{Entry, Journal, Store, StoreError, Writes, ZoneStates, zone_key};
+use super::store::{ApexDigest, Entry, Journal, Store, StoreError, Writes, ZoneStates, zone_key};
 use crate::compose::{Composed, Composition};
 use crate::finding::{Finding, Place};
 use crate::keys::DkimKey;
@@ -34,13 +34,13 @@ pub const RETRY_SECS: u64 = 10;
 
 /// One zone's part of a batch.
 #[derive(Debug)]
-pub enum Change {
+pub enum Change<'a> {
     /// A new version of a zone, or a new zone.
     Serve {
         /// The apex.
         apex: Name,
         /// Its records and what was composed.
-        composition: Composition,
+        composition: Composition<'a>,
         /// Where the SOA is written, for the findings about serials.
         soa: Option<Place>,
     },
@@ -161,8 +161,8 @@ impl Publisher {
     }
 
     /// Publishes a batch. Of two changes of one zone the later counts.
-    pub fn publish(&mut self, batch: Vec<Change>, now: u64) -> Outcome {
-        let batch: BTreeMap<Name, Change> = batch
+    pub fn publish(&mut self, batch: Vec<Change<'_>>, now: u64) -> Outcome {
+        let batch: BTreeMap<Name, Change<'_>> = batch
             .into_iter()
             .map(|change| (change.apex().clone(), change))
             .collect();
@@ -171,7 +171,7 @@ impl Publisher {
     }
 
     /// Makes a change ready to be published; changes nothing, so that many are prepared at once.
-    pub fn prepare(&self, change: Change) -> Prepared {
+    pub fn prepare(&self, change: Change<'_>) -> Prepared {
         prepare(change, &self.states)
     }
 
@@ -230,7 +230,7 @@ impl Publisher {
 
     /// What is remembered of a zone, served now or once.
     pub fn state(&self, apex: &Name) -> Option<&ZoneState> {
-        self.states.get(&zone_key(apex))
+        self.states.get(&ApexDigest::of(apex))
     }
 
     /// Stores and serves `self.waiting`, as far as possible.
@@ -246,7 +246,7 @@ impl Publisher {
             }
             let apex = &prepared.published.apex;
             if let Some(state) = prepared.state {
-                self.states.insert(zone_key(apex), state);
+                self.states.insert(ApexDigest::of(apex), state);
             }
             if prepared.zone.is_none() {
                 prepared.published.changed = self.zones.load().get(apex).is_some();
@@ -300,7 +300,7 @@ impl Publisher {
     }
 }
 
-impl Change {
+impl Change<'_> {
     fn apex(&self) -> &Name {
         match self {
             Self::Serve { apex, .. } | Self::Remove { apex } => apex,
@@ -342,22 +342,22 @@ pub fn judge_serial(zone: &Zone, composed: bool, soa: Option<&Place>, stored: &Z
         composed,
         hash: hash(zone),
     };
-    offer.decide(stored.get(&zone_key(apex))).1
+    offer.decide(stored.get(&ApexDigest::of(apex))).1
 }
 
-fn prepare(change: Change, states: &ZoneStates) -> Prepared {
+fn prepare(change: Change<'_>, states: &ZoneStates) -> Prepared {
     let (apex, composition, soa) = match change {
         Change::Serve { apex, composition, soa } => (apex, composition, soa),
         Change::Remove { apex } => return removal(apex, states),
     };
-    let before = states.get(&zone_key(&apex));
+    let before = states.get(&ApexDigest::of(&apex));
     let Composition {
         records,
         empty_names,
         composed,
         mut findings,
     } = composition;
-    let zone = match Zone::build(&apex, records, &empty_names) {
+    let zone = match Zone::build(&apex, &records, &empty_names) {
         Ok((zone, told)) => {
             findings.extend(told);
             zone
@@ -409,7 +409,7 @@ fn removal(apex: Name, states: &ZoneStates) -> Prepared {
         state: None,
         published: Published {
             fate: Fate::Removed,
-            old: states.get(&zone_key(&apex)).map(|state| state.published),
+            old: states.get(&ApexDigest::of(&apex)).map(|state| state.published),
             new: None,
             changed: true,
             composed: vec![],

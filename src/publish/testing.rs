@@ -4,6 +4,7 @@ use super::Change;
 use crate::compose::{Composed, Composition};
 use crate::name::Name;
 use crate::record::{Record, RecordType};
+use std::borrow::Cow;
 
 pub(super) fn name(text: &str) -> Name {
     Name::from_text(text).unwrap()
@@ -43,7 +44,7 @@ pub(super) fn records(apex: &str, serial: u32) -> Vec<Record> {
 
 /// A version of a zone: `content` is the last octet of an address in it, and with `composed`
 /// something is said to be composed.
-pub(super) fn serve(apex: &str, serial: u32, content: u8, composed: bool) -> Change {
+pub(super) fn serve(apex: &str, serial: u32, content: u8, composed: bool) -> Change<'static> {
     let mut records = records(apex, serial);
     records.push(a(apex, content));
     let composed = composed.then(|| Composed {
@@ -56,7 +57,7 @@ pub(super) fn serve(apex: &str, serial: u32, content: u8, composed: bool) -> Cha
         apex: name(apex),
         composition: Composition {
             empty_names: vec![],
-            records,
+            records: records.into_iter().map(Cow::Owned).collect(),
             composed: composed.into_iter().collect(),
             findings: vec![],
         },
@@ -64,13 +65,13 @@ pub(super) fn serve(apex: &str, serial: u32, content: u8, composed: bool) -> Cha
     }
 }
 
-pub(super) fn remove(apex: &str) -> Change {
+pub(super) fn remove(apex: &str) -> Change<'static> {
     Change::Remove { apex: name(apex) }
 }
 
 /// A zone of nothing but SOA and NS.
 pub(super) fn zone(apex: &str, serial: u32) -> crate::zone::Zone {
-    crate::zone::Zone::build(&name(apex), records(apex, serial), &[])
+    crate::zone::Zone::build(&name(apex), &records(apex, serial), &[])
         .unwrap()
         .0
 }

@@ -8,6 +8,7 @@ pub mod text;
 mod types;
 
 use crate::name::Name;
+use std::borrow::Cow;
 use std::fmt;
 
 pub use rrset::{RecordView, Rrset};
@@ -51,7 +52,12 @@ impl Record {
 
     /// The character-strings of TXT-shaped data put together, as SPF, DKIM and DMARC read them
     /// (RFC 7208 §3.3, RFC 6376 §3.6.2.2). Stops at a string that is cut short.
-    pub fn joined_text(&self) -> Vec<u8> {
+    pub fn joined_text(&self) -> Cow<'_, [u8]> {
+        if let Some((&len, string)) = self.rdata.split_first()
+            && string.len() == usize::from(len)
+        {
+            return Cow::Borrowed(string);
+        }
         let mut joined = Vec::with_capacity(self.rdata.len());
         let mut rest = &self.rdata[..];
         while let Some((&len, after)) = rest.split_first() {
@@ -61,7 +67,7 @@ impl Record {
             joined.extend_from_slice(string);
             rest = &after[usize::from(len)..];
         }
-        joined
+        Cow::Owned(joined)
     }
 }
 

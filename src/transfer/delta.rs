@@ -286,7 +286,7 @@ mod tests {
             };
             records.push(record(owner, rtype, ttl, &rdata));
         }
-        Zone::build(&apex, records, &[]).unwrap().0
+        Zone::build(&apex, &records, &[]).unwrap().0
     }
 
     fn content(zone: &Zone) -> BTreeSet<Vec<u8>> {

@@ -47,7 +47,7 @@ mod tests {
         };
         let soa = [&[0, 0][..], [2026u32, 1, 1, 1, 1].map(u32::to_be_bytes).as_flattened()].concat();
         let records = vec![record(RecordType::SOA, &soa), record(RecordType::NS, b"\x02ns\0")];
-        let zone = Zone::build(&apex, records, &[]).unwrap().0;
+        let zone = Zone::build(&apex, &records, &[]).unwrap().0;
         let mut told = message(0x1234, &zone);
         {
             let message = Message::read(&told).unwrap();

@@ -171,7 +171,7 @@ mod tests {
         };
         let soa = [&[0, 0][..], [serial, 1, 1, 1, 1].map(u32::to_be_bytes).as_flattened()].concat();
         let records = vec![record(RecordType::SOA, &soa), record(RecordType::NS, b"\x02ns\0")];
-        Arc::new(Zone::build(&name("example.org"), records, &[]).unwrap().0)
+        Arc::new(Zone::build(&name("example.org"), &records, &[]).unwrap().0)
     }
 
     fn request(apex: &str, rtype: u8, serial: Option<u32>) -> Vec<u8> {

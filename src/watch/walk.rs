@@ -144,7 +144,7 @@ impl View {
                 }
                 Some(seen) if !self.is_winding(job.id, &item.name) => {
                     if let Some(kind) = self.settle(job.id, &item.name, seen, None, false, job.deep) {
-                        self.report(root, job.path.join(&item.name), kind);
+                        self.report(root, exact_join(&job.path, &item.name), kind);
                     }
                 }
                 _ => self.look(job.id, &item.name, job.deep),
@@ -188,6 +188,14 @@ impl View {
             self.look(job.id, &name, job.deep);
         }
     }
+}
+
+/// As [`Path::join`], with no room to spare: of a million paths each would keep as much again.
+fn exact_join(directory: &Path, name: &OsStr) -> PathBuf {
+    let mut path = PathBuf::with_capacity(directory.as_os_str().len() + 1 + name.len());
+    path.push(directory);
+    path.push(name);
+    path
 }
 
 fn list_all(kernel: &Kernel, jobs: &[Job]) -> Vec<Listing> {

@@ -9,6 +9,7 @@ use super::{HAS_CNAME, HAS_DNAME, NONE, NodeEntry, RrsetEntry, SMALL, ZONE_CUT, 
 use crate::finding::Finding;
 use crate::name::{self, Name};
 use crate::record::{Record, RecordType};
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 
 /// Why records make no zone.
@@ -25,18 +26,19 @@ impl Zone {
     /// nothing is at or below them. Findings tell of what was left out or mended.
     pub fn build(
         apex: &Name,
-        mut records: Vec<Record>,
+        records: &[impl Borrow<Record>],
         empty_names: &[Name],
     ) -> Result<(Self, Vec<Finding>), ZoneError> {
         let mut findings = Vec::new();
-        records.extend(empty_names.iter().map(|owner| Record {
+        let exists = |owner: &Name| Record {
             owner: owner.clone(),
             rtype: EXISTS,
             ttl: 0,
             rdata: Box::default(),
-        }));
+        };
+        let marks: Vec<Record> = empty_names.iter().map(exists).collect();
+        let mut records: Vec<&Record> = records.iter().map(Borrow::borrow).chain(&marks).collect();
         records.retain(|record| keep(apex, record, &mut findings));
-        records.iter_mut().for_each(|record| record.owner.make_lowercase());
         records.sort_by(|a, b| {
             a.owner
                 .cmp(&b.owner)
@@ -92,7 +94,7 @@ fn keep(apex: &Name, record: &Record, findings: &mut Vec<Finding>) -> bool {
 }
 
 /// The rules about what may stand together at one name.
-fn check_node(apex: &Name, records: &[Record]) -> Result<(), ZoneError> {
+fn check_node(apex: &Name, records: &[&Record]) -> Result<(), ZoneError> {
     let owner = &records[0].owner;
     let count = |rtype| records.iter().filter(|record| record.rtype == rtype).count();
     if count(RecordType::CNAME) > 0 {
@@ -192,7 +194,7 @@ impl Builder {
     }
 
     /// Adds the node of `records`, all of one owner, and the empty non-terminals that lead to it.
-    fn add_node(&mut self, records: &[Record], findings: &mut Vec<Finding>) -> Result<(), ZoneError> {
+    fn add_node(&mut self, records: &[&Record], findings: &mut Vec<Finding>) -> Result<(), ZoneError> {
         let owner = records[0].owner.as_wire();
         while let Some(&last) = self.path.last() {
             if name::is_at_or_below(owner, self.name_of(last)) {
@@ -220,7 +222,8 @@ impl Builder {
     fn push_node(&mut self, name: &[u8]) -> Result<u32, ZoneError> {
         let number = fits(self.nodes.len())?;
         let name_at = fits(self.arena.len())?;
-        self.arena.extend_from_slice(name);
+        self.arena.extend(name.iter().map(u8::to_ascii_lowercase));
+        let name = &self.arena[name_at as usize..];
         let cover = self.path.last().map_or(NONE, |&parent| {
             let parent_entry = &self.nodes[parent as usize];
             match parent_entry.cover {
@@ -247,7 +250,7 @@ impl Builder {
         Ok(number)
     }
 
-    fn add_rrsets(&mut self, number: u32, records: &[Record], findings: &mut Vec<Finding>) -> Result<(), ZoneError> {
+    fn add_rrsets(&mut self, number: u32, records: &[&Record], findings: &mut Vec<Finding>) -> Result<(), ZoneError> {
         for rrset in records
             .chunk_by(|a, b| a.rtype == b.rtype)
             .filter(|rrset| rrset[0].rtype != EXISTS)
@@ -265,8 +268,8 @@ impl Builder {
         Ok(())
     }
 
-    fn add_rrset(&mut self, rrset: &[Record], findings: &mut Vec<Finding>) -> Result<(), ZoneError> {
-        let Record { owner, rtype, .. } = &rrset[0];
+    fn add_rrset(&mut self, rrset: &[&Record], findings: &mut Vec<Finding>) -> Result<(), ZoneError> {
+        let Record { owner, rtype, .. } = rrset[0];
         let ttl = rrset.iter().map(|record| record.ttl).min().unwrap_or(0);
         // RRSIGs carry the TTL of what they cover, so theirs may differ (RFC 4034 §3).
         let one_ttl = *rtype != RecordType::RRSIG;
@@ -310,9 +313,10 @@ impl Builder {
         let index = self.build_index();
         Ok(Zone {
             apex: self.apex,
-            nodes: self.nodes.into_boxed_slice(),
-            rrsets: self.rrsets.into_boxed_slice(),
-            arena: self.arena.into_boxed_slice(),
+            // Copies of the very size: to cut the room down in place would leave holes behind each of a million zones.
+            nodes: self.nodes.as_slice().into(),
+            rrsets: self.rrsets.as_slice().into(),
+            arena: self.arena.as_slice().into(),
             index,
         })
     }

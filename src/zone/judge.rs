@@ -148,7 +148,7 @@ mod tests {
         let apex = Name::from_text("example.org").unwrap();
         let text = format!("$TTL 60\n@ SOA ns h 1 {soa_times}\n@ NS ns\nns A 192.0.2.1\n{text}");
         let file = zonefile::read(Path::new("test.zone"), &apex, &Text(text)).unwrap();
-        judge(&Zone::build(&apex, file.records, &[]).unwrap().0)
+        judge(&Zone::build(&apex, &file.records, &[]).unwrap().0)
             .into_iter()
             .map(|finding| finding.code)
             .collect()

@@ -36,13 +36,13 @@ fn apex_records(apex: &str) -> Vec<Record> {
 /// A zone of nothing but SOA and NS.
 pub(super) fn zone_at(apex: &str, serial: u32) -> Arc<Zone> {
     let records = vec![soa(apex, serial), target(apex, RecordType::NS, "ns.example.")];
-    Arc::new(Zone::build(&name(apex), records, &[]).unwrap().0)
+    Arc::new(Zone::build(&name(apex), &records, &[]).unwrap().0)
 }
 
 fn example(more: Vec<Record>) -> Zone {
     let mut records = apex_records("example.org");
     records.extend(more);
-    Zone::build(&name("example.org"), records, &[]).unwrap().0
+    Zone::build(&name("example.org"), &records, &[]).unwrap().0
 }
 
 fn found(zone: &Zone, asked: &str) -> String {
@@ -109,7 +109,7 @@ fn cuts_and_dnames_hide_what_is_below() {
 fn empty_names_exist_and_stop_the_wildcard() {
     let mut records = apex_records("example.org");
     records.push(record("*.example.org", RecordType::TXT, b"\x01w"));
-    let (zone, _) = Zone::build(&name("example.org"), records, &[name("_domainkey.example.org")]).unwrap();
+    let (zone, _) = Zone::build(&name("example.org"), &records, &[name("_domainkey.example.org")]).unwrap();
     assert_eq!(found(&zone, "_domainkey.example.org"), "Name(_domainkey.example.org.)");
     assert_eq!(found(&zone, "x._domainkey.example.org"), "Nothing");
     assert_eq!(zone.record_count(), 3);
@@ -117,7 +117,7 @@ fn empty_names_exist_and_stop_the_wildcard() {
 
 #[test]
 fn refuses_what_is_no_zone() {
-    let build = |records: Vec<Record>| Zone::build(&name("example.org"), records, &[]).unwrap_err().0.code;
+    let build = |records: Vec<Record>| Zone::build(&name("example.org"), &records, &[]).unwrap_err().0.code;
     let with = |more: Vec<Record>| apex_records("example.org").into_iter().chain(more).collect::<Vec<_>>();
     assert_eq!(build(vec![]), "zone-no-soa");
     assert_eq!(
@@ -143,7 +143,7 @@ fn mends_with_findings() {
         ttl: 60,
         ..record("a.example.org", RecordType::A, &[192, 0, 2, 2])
     });
-    let (zone, findings) = Zone::build(&name("example.org"), records, &[]).unwrap();
+    let (zone, findings) = Zone::build(&name("example.org"), &records, &[]).unwrap();
     assert_eq!(
         findings.iter().map(|finding| finding.code).collect::<Vec<_>>(),
         ["zone-out-of-zone", "zone-ttl-differs"]

@@ -233,7 +233,7 @@ fn zones(u: &mut Unstructured<'_>) -> Result<Option<ZoneSet>> {
         let Ok(file) = zonefile::read(Path::new("fuzz.zone"), &apex, &Text(text)) else {
             return Ok(None);
         };
-        let Ok((zone, _)) = Zone::build(&apex, file.records, &[]) else {
+        let Ok((zone, _)) = Zone::build(&apex, &file.records, &[]) else {
             return Ok(None);
         };
         changes.push((apex, Some(Arc::new(zone))));

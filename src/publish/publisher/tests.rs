@@ -1,6 +1,7 @@
 use super::*;
 use crate::keys::Algorithm;
 use crate::publish::testing::{name, remove, serve};
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 const NOW: u64 = 1_790_000_000;
@@ -98,7 +99,9 @@ fn tells_what_was_composed_and_every_finding_with_its_place() {
         panic!("not a version");
     };
     composition.findings.push(Finding::note("from-composing", "told first"));
-    composition.records.push(crate::publish::testing::a("example.com", 1));
+    composition
+        .records
+        .push(Cow::Owned(crate::publish::testing::a("example.com", 1)));
     let soa = Some(Place::line("zones/example.org.zone", 3));
     let outcome = run
         .publisher

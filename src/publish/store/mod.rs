@@ -31,6 +31,7 @@ use super::rules::ZoneState;
 use crate::name::Name;
 use arc_swap::ArcSwapOption;
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -48,8 +49,13 @@ const KEYS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("keys");
 /// Everything is read once at start and kept by others: the cache only serves the tree's upper pages.
 const CACHE_BYTES: usize = 8 << 20;
 
-/// The states of all zones by apex, in wire form and lower case: flat keys, for there may be a million.
-pub type ZoneStates = BTreeMap<Box<[u8]>, ZoneState>;
+/// The states of all zones by [`ApexDigest`].
+pub type ZoneStates = BTreeMap<ApexDigest, ZoneState>;
+
+/// Stands for an apex in memory: the first half of its key's SHA-256. There may be a million, and so they
+/// are flat and of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApexDigest([u8; 16]);
 
 /// Everything that is stored.
 #[derive(Debug, Default)]
@@ -162,6 +168,19 @@ pub fn zone_key(apex: &Name) -> Box<[u8]> {
     apex.as_wire().to_ascii_lowercase().into_boxed_slice()
 }
 
+impl ApexDigest {
+    /// The digest of an apex.
+    pub fn of(apex: &Name) -> Self {
+        Self::of_key(&zone_key(apex))
+    }
+
+    fn of_key(key: &[u8]) -> Self {
+        let mut half = [0; 16];
+        half.copy_from_slice(&Sha256::digest(key)[..16]);
+        Self(half)
+    }
+}
+
 /// A fault that does not know its file yet.
 enum Fault {
     Redb(Box<redb::Error>),
@@ -232,11 +251,11 @@ fn check_format(database: &impl ReadableDatabase) -> Result<(), Fault> {
 fn read(database: &impl ReadableDatabase) -> Result<Stored, Fault> {
     check_format(database)?;
     let transaction = database.begin_read()?;
-    // The table is in order, so the map is built in one go and packed tightly.
+    // A map that is made of all its entries at once is packed tightly.
     let mut zones = vec![];
     for entry in transaction.open_table(ZONES)?.iter()? {
         let (key, value) = entry?;
-        zones.push((Box::from(key.value()), row::zone_state(value.value())));
+        zones.push((ApexDigest::of_key(key.value()), row::zone_state(value.value())));
     }
     let mut keys = vec![];
     for entry in transaction.open_table(KEYS)?.iter()? {

@@ -242,7 +242,7 @@ fn steps_that_do_not_fit_are_not_carried_out() {
 fn zone(serial: u32, hosts: &[u8]) -> Arc<Zone> {
     let mut records = vec![soa(serial), ns()];
     records.extend(hosts.iter().map(|host| a(&format!("h{}.example.org", host % 8), *host)));
-    Arc::new(Zone::build(&name("example.org"), records, &[]).unwrap().0)
+    Arc::new(Zone::build(&name("example.org"), &records, &[]).unwrap().0)
 }
 
 /// The messages that we send ourselves, of this size.
@@ -277,7 +277,7 @@ proptest! {
         }
         let Some(Arrived::Changes(steps)) = arrived else { panic!("{arrived:?}") };
         let applied = apply(records(&old), &steps).unwrap();
-        let rebuilt = Zone::build(&name("example.org"), applied, &[]).unwrap().0;
+        let rebuilt = Zone::build(&name("example.org"), &applied, &[]).unwrap().0;
         prop_assert_eq!(records(&rebuilt), records(&new));
     }
 
@@ -290,6 +290,6 @@ proptest! {
         let mut good = message(&[soa(9), soa(7), a("a.example.org", 1), soa(9), soa(9)]);
         let at = flip.0 % good.len();
         good[at] ^= flip.1;
-        let _ = super::Incoming::new(name("example.org"), 0x1234, Some(7), None, Limits::default()).take(&good, 0);
+        let _ = Incoming::new(name("example.org"), 0x1234, Some(7), None, Limits::default()).take(&good, 0);
     }
 }

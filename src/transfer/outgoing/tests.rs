@@ -47,7 +47,7 @@ fn zone(apex: &str, hosts: usize, serial: u32) -> Arc<Zone> {
             &wire(&host),
         ));
     }
-    Arc::new(Zone::build(&name(apex), records, &[]).unwrap().0)
+    Arc::new(Zone::build(&name(apex), &records, &[]).unwrap().0)
 }
 
 fn query(apex: &str) -> Vec<u8> {
