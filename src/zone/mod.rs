@@ -151,7 +151,7 @@ impl Zone {
     }
 
     /// The node of exactly this name, whether a cut or DNAME hides it or not.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, name: &LookupName) -> Option<Node<'_>> {
         self.find_hashed(name.as_wire(), name.hash())
     }

@@ -194,7 +194,7 @@ impl ZoneSet {
     }
 
     /// The zone with the longest apex at or above the last `labels` labels of `name`.
-    #[inline]
+    #[inline(always)]
     pub fn closest_enclosing_suffix(&self, name: &LookupName, labels: usize) -> Option<&Arc<Zone>> {
         let (mut suffix, mut left) = (name.as_wire(), name.label_count());
         for depth in self.depths.iter().map(|&depth| usize::from(depth)) {
