@@ -387,11 +387,22 @@ pub fn parent(wire: &[u8]) -> Option<&[u8]> {
 
 /// The name without its `levels` leftmost labels, of which it has as many.
 #[inline]
-pub fn ancestor(mut wire: &[u8], levels: usize) -> &[u8] {
+pub fn ancestor(wire: &[u8], levels: usize) -> &[u8] {
+    let mut at = 0;
     for _ in 0..levels {
-        wire = parent(wire).unwrap_or(wire);
+        at += wire.get(at).map_or(0, |&len| 1 + usize::from(len));
     }
-    wire
+    wire.get(at..).unwrap_or_default()
+}
+
+/// Are two names, or parts of names, the same octets? Eight at a time: they are short, and calling for help costs more.
+#[inline]
+pub fn same_octets(a: &[u8], b: &[u8]) -> bool {
+    let (Some(a_last), Some(b_last)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) else {
+        return a == b;
+    };
+    let (a_words, b_words) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    a.len() == b.len() && a_last == b_last && a_words.iter().zip(b_words).all(|(a, b)| a == b)
 }
 
 /// Is `wire` the name `ancestor` or below it? Both uncompressed, case ignored.

@@ -17,7 +17,7 @@ mod set;
 #[cfg(test)]
 mod tests;
 
-use crate::name::Name;
+use crate::name::{Name, same_octets};
 use crate::record::{Record, RecordType, Rrset};
 
 pub use build::ZoneError;
@@ -213,7 +213,7 @@ impl Zone {
 
     #[inline(always)]
     fn find_hashed(&self, wire: &[u8], hash: u64) -> Option<Node<'_>> {
-        let is_it = |entry: &NodeEntry| entry.hash == tag(hash) && self.name_of(entry) == wire;
+        let is_it = |entry: &NodeEntry| entry.hash == tag(hash) && same_octets(self.name_of(entry), wire);
         let Some(mask) = self.index.len().checked_sub(1) else {
             return self
                 .nodes
