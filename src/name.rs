@@ -464,6 +464,29 @@ mod tests {
         Name::from_text(text).unwrap()
     }
 
+    proptest! {
+        #[test]
+        fn the_same_octets_are_equal_and_no_others(a in "[ab]{0,40}", b in "[ab]{0,40}", at in 0usize..40) {
+            prop_assert!(same_octets(a.as_bytes(), a.clone().as_bytes()));
+            prop_assert_eq!(same_octets(a.as_bytes(), b.as_bytes()), a == b);
+            let mut other = a.clone().into_bytes();
+            if let Some(octet) = other.get_mut(at) {
+                *octet ^= 1;
+                prop_assert!(!same_octets(a.as_bytes(), &other));
+            }
+        }
+    }
+
+    #[test]
+    fn finds_names_above() {
+        let wire = b"\x01a\x04test\0";
+        assert_eq!(measure(wire), Some((8, 2)));
+        assert_eq!(
+            [0, 1, 2, 3].map(|levels| ancestor(wire, levels)),
+            [&wire[..], &wire[2..], &wire[7..], b""]
+        );
+    }
+
     #[test]
     fn completes_relative_names_by_the_origin() {
         let origin = name("example.org");
