@@ -387,11 +387,22 @@ pub fn parent(wire: &[u8]) -> Option<&[u8]> {
 
 /// The name without its `levels` leftmost labels, of which it has as many.
 #[inline]
-pub fn ancestor(mut wire: &[u8], levels: usize) -> &[u8] {
+pub fn ancestor(wire: &[u8], levels: usize) -> &[u8] {
+    let mut at = 0;
     for _ in 0..levels {
-        wire = parent(wire).unwrap_or(wire);
+        at += wire.get(at).map_or(0, |&len| 1 + usize::from(len));
     }
-    wire
+    wire.get(at..).unwrap_or_default()
+}
+
+/// Are two names, or parts of names, the same octets? Eight at a time: they are short, and calling for help costs more.
+#[inline]
+pub fn same_octets(a: &[u8], b: &[u8]) -> bool {
+    let (Some(a_last), Some(b_last)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) else {
+        return a == b;
+    };
+    let (a_words, b_words) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    a.len() == b.len() && a_last == b_last && a_words.iter().zip(b_words).all(|(a, b)| a == b)
 }
 
 /// Is `wire` the name `ancestor` or below it? Both uncompressed, case ignored.
@@ -454,6 +465,29 @@ mod tests {
 
     fn name(text: &str) -> Name {
         Name::from_text(text).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_octets_are_equal_and_no_others(a in "[ab]{0,40}", b in "[ab]{0,40}", at in 0usize..40) {
+            prop_assert!(same_octets(a.as_bytes(), a.clone().as_bytes()));
+            prop_assert_eq!(same_octets(a.as_bytes(), b.as_bytes()), a == b);
+            let mut other = a.clone().into_bytes();
+            if let Some(octet) = other.get_mut(at) {
+                *octet ^= 1;
+                prop_assert!(!same_octets(a.as_bytes(), &other));
+            }
+        }
+    }
+
+    #[test]
+    fn finds_names_above() {
+        let wire = b"\x01a\x04test\0";
+        assert_eq!(measure(wire), Some((8, 2)));
+        assert_eq!(
+            [0, 1, 2, 3].map(|levels| ancestor(wire, levels)),
+            [&wire[..], &wire[2..], &wire[7..], b""]
+        );
     }
 
     #[test]

@@ -114,8 +114,8 @@ impl<'w> Walk<'w, '_> {
         Ok(Some(Rcode::NOERROR))
     }
 
-    #[cold]
     /// RFC 8482 §4.1: one RRset is answer enough for ANY; the smallest amplifies least.
+    #[cold]
     fn any(&mut self, node: Node<'w>) -> Result<End, Full> {
         match node.rrsets().min_by_key(|rrset| rrset.block.len()) {
             Some(rrset) => self.put_answer(rrset)?,
@@ -133,6 +133,7 @@ impl<'w> Walk<'w, '_> {
     }
 
     /// RFC 6672 §3.2: the DNAME, and a CNAME from the name asked to the name it stands for.
+    #[inline(never)]
     fn below_dname(&mut self, owner: Node<'w>) -> Result<End, Full> {
         self.response.set_flags(flags::AA);
         self.made_up = true;
@@ -172,6 +173,7 @@ impl<'w> Walk<'w, '_> {
     }
 
     /// A zone cut: DS of the cut itself is ours (RFC 4035 §3.1.4.1), all else is the child's.
+    #[inline(never)]
     fn at_cut(&mut self, cut: Node<'w>) -> Result<End, Full> {
         if self.qtype == RecordType::DS && cut.name() == self.name.as_wire() {
             self.response.set_flags(flags::AA);
@@ -219,6 +221,7 @@ impl<'w> Walk<'w, '_> {
         Ok(())
     }
 
+    #[inline(always)]
     fn put_answer(&mut self, rrset: Rrset<'_>) -> Result<(), Full> {
         self.response
             .put_rrset(Section::Answer, owner_of(self.name, self.followed), rrset)

@@ -159,6 +159,23 @@ fn tells_nodata_from_nxdomain() {
 }
 
 #[test]
+fn points_to_owners_in_the_question_and_writes_the_root_out() {
+    let zones = example().with(&[zone(".", "@ 60 SOA ns.test. h.test. 1 2 3 4 5\n@ 60 NS ns.test.")]);
+    for (asked, qtype, owner) in [
+        ("nx.Example.org", RecordType::A, &b"\xc0\x0f"[..]),
+        ("a.b.sub.example.org", RecordType::A, b"\xc0\x10"),
+        ("mail.example.org", RecordType::A, b"\xc0\x0c"),
+        ("example.org", RecordType::AAAA, b"\xc0\x0c"),
+        ("x.moved.example.org", RecordType::DNAME, b"\xc0\x0e"),
+        ("nx.test", RecordType::A, b"\0"),
+    ] {
+        let asked = query(asked, qtype, &[]);
+        let response = respond(&zones, Transport::Tcp, &asked).unwrap();
+        assert_eq!(&response[asked.len()..][..owner.len()], owner, "{}", show(&response));
+    }
+}
+
+#[test]
 fn synthesizes_from_wildcards() {
     insta::assert_snapshot!(ask("a.b.wild.example.org", RecordType::MX));
     insta::assert_snapshot!(ask("a.wild.example.org", RecordType::A));

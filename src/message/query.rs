@@ -91,11 +91,13 @@ impl<'q> Query<'q> {
         };
         let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         let header_flags = word(2);
-        if header_flags & flags::QR != 0 {
-            return Err(Malformed::Silence);
-        }
-        if header_flags & flags::OPCODE != 0 {
-            return Err(Malformed::Header(Rcode::NOTIMP));
+        if header_flags & (flags::QR | flags::OPCODE) != 0 {
+            let notimp = Malformed::Header(Rcode::NOTIMP);
+            return Err(if header_flags & flags::QR != 0 {
+                Malformed::Silence
+            } else {
+                notimp
+            });
         }
         let formerr = Malformed::Header(Rcode::FORMERR);
         // RFC 9619: a query has one question; TC in a query makes no sense (RFC 1035 §4.1.1).

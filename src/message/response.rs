@@ -116,7 +116,7 @@ impl<'o> Response<'o> {
     }
 
     /// Writes the whole RRset, or nothing.
-    #[inline]
+    #[inline(always)]
     pub fn put_rrset(&mut self, section: Section, owner: Owner<'_>, rrset: Rrset<'_>) -> Result<(), Full> {
         match self.pointer_to(owner) {
             Some(pointer) if !has_compressible_names(rrset.rtype) => self.put_plain_records(section, pointer, rrset),
@@ -233,19 +233,25 @@ impl<'o> Response<'o> {
 
     /// RDATA with the names compressed that may be (RFC 3597 §4: the types of RFC 1035 only).
     fn put_rdata(&mut self, rtype: RecordType, rdata: &[u8]) -> Result<(), Full> {
-        let Some((before, names)) = compressible_names(rtype) else {
+        let Some(Compressible { before, two, after }) = compressible_names(rtype) else {
             return self.put(rdata);
         };
-        let (front, mut rest) = rdata.split_at_checked(before).ok_or(Full)?;
+        let (front, rest) = rdata.split_at_checked(before).ok_or(Full)?;
+        let (mut names, end) = rest
+            .len()
+            .checked_sub(after)
+            .and_then(|at| rest.split_at_checked(at))
+            .ok_or(Full)?;
         self.put(front)?;
-        for _ in 0..names {
-            let (name, after) = name::wire_len(rest)
-                .and_then(|len| rest.split_at_checked(len))
+        if two {
+            let (name, second) = name::wire_len(names)
+                .and_then(|len| names.split_at_checked(len))
                 .ok_or(Full)?;
             self.put_name(name)?;
-            rest = after;
+            names = second;
         }
-        self.put(rest)
+        self.put_name(names)?;
+        self.put(end)
     }
 
     /// Writes a name, as a pointer as far as its end stands in the message already.
@@ -418,9 +424,18 @@ fn has_compressible_names(rtype: RecordType) -> bool {
     compressible_names(rtype).is_some()
 }
 
-/// For the types whose names may be compressed: octets before the names, and how many names.
-fn compressible_names(rtype: RecordType) -> Option<(usize, usize)> {
-    match rtype {
+/// RDATA that has names which may be compressed.
+struct Compressible {
+    /// Octets before the names.
+    before: usize,
+    /// Two names, not one.
+    two: bool,
+    /// Octets behind the names.
+    after: usize,
+}
+
+fn compressible_names(rtype: RecordType) -> Option<Compressible> {
+    let (before, two, after) = match rtype {
         RecordType::NS
         | RecordType::CNAME
         | RecordType::PTR
@@ -428,11 +443,13 @@ fn compressible_names(rtype: RecordType) -> Option<(usize, usize)> {
         | RecordType::MD
         | RecordType::MF
         | RecordType::MG
-        | RecordType::MR => Some((0, 1)),
-        RecordType::SOA | RecordType::MINFO => Some((0, 2)),
-        RecordType::MX => Some((2, 1)),
-        _ => None,
-    }
+        | RecordType::MR => (0, false, 0),
+        RecordType::SOA => (0, true, 20),
+        RecordType::MINFO => (0, true, 0),
+        RecordType::MX => (2, false, 0),
+        _ => return None,
+    };
+    Some(Compressible { before, two, after })
 }
 
 /// Writes the answer to a message whose question could not be used: the header alone, or with

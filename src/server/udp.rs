@@ -28,6 +28,7 @@ pub(super) struct UdpPort {
 }
 
 /// Serves until `stop` is set. The socket's read timeout or its shutdown wakes a waiting worker for that.
+#[inline(never)] // tests/instructions.rs counts within it.
 pub(super) fn work<H: Handler>(
     port: &UdpPort,
     handler: &H,

@@ -136,6 +136,7 @@ fn mix(hash: u64, word: u128) -> u64 {
 mod tests {
     use super::*;
     use crate::name::Name;
+    use proptest::prelude::*;
 
     fn ready(text: &str) -> LookupName {
         LookupName::new(Name::from_text(text).unwrap().as_wire()).unwrap()
@@ -151,6 +152,22 @@ mod tests {
             assert_eq!(hash_name(name.suffix(labels)), ready(suffix).hash());
         }
         assert_eq!(name.suffix(4), name.as_wire());
+    }
+
+    proptest! {
+        #[test]
+        fn reads_the_name_and_nothing_of_what_follows(
+            labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..12),
+            behind in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let mut wire: Vec<u8> = labels.iter().flat_map(|label| [&[label.len() as u8][..], label].concat()).collect();
+            wire.push(0);
+            let alone = LookupName::new(&wire).unwrap();
+            prop_assert_eq!(alone.as_wire(), &wire.to_ascii_lowercase()[..]);
+            prop_assert_eq!(alone.label_count(), labels.len());
+            let followed = LookupName::new(&[&wire[..], &behind].concat()).unwrap();
+            prop_assert_eq!((followed.as_wire(), followed.hash()), (alone.as_wire(), alone.hash()));
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod set;
 #[cfg(test)]
 mod tests;
 
-use crate::name::Name;
+use crate::name::{Name, same_octets};
 use crate::record::{Record, RecordType, Rrset};
 
 pub use build::ZoneError;
@@ -162,7 +162,7 @@ impl Zone {
     }
 
     /// The node of exactly this name, whether a cut or DNAME hides it or not.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, name: &LookupName) -> Option<Node<'_>> {
         self.find_hashed(name.as_wire(), name.hash())
     }
@@ -224,7 +224,7 @@ impl Zone {
 
     #[inline(always)]
     fn find_hashed(&self, wire: &[u8], hash: u64) -> Option<Node<'_>> {
-        let is_it = |entry: &NodeEntry| entry.hash == tag(hash) && self.name_of(entry) == wire;
+        let is_it = |entry: &NodeEntry| entry.hash == tag(hash) && same_octets(self.name_of(entry), wire);
         let Some(mask) = self.index.len().checked_sub(1) else {
             return self
                 .nodes

@@ -7,7 +7,7 @@
 
 use super::lookup_name::hash_name;
 use super::{LookupName, Zone};
-use crate::name::{Name, ancestor};
+use crate::name::{Name, ancestor, same_octets};
 use std::sync::Arc;
 
 /// How many zones a leaf holds on average when the tree is built.
@@ -194,7 +194,7 @@ impl ZoneSet {
     }
 
     /// The zone with the longest apex at or above the last `labels` labels of `name`.
-    #[inline]
+    #[inline(always)]
     pub fn closest_enclosing_suffix(&self, name: &LookupName, labels: usize) -> Option<&Arc<Zone>> {
         let (mut suffix, mut left) = (name.as_wire(), name.label_count());
         for depth in self.depths.iter().map(|&depth| usize::from(depth)) {
@@ -217,7 +217,7 @@ impl ZoneSet {
         let slots = &self.branches[branch][leaf];
         slots
             .iter()
-            .find(|slot| slot.hash == hash && slot.zone.apex().as_wire() == wire)
+            .find(|slot| slot.hash == hash && same_octets(slot.zone.apex().as_wire(), wire))
             .map(|slot| &slot.zone)
     }
 
