@@ -5,8 +5,9 @@
 //! Promises: an unknown key is refused and the nearest known one named; every error has its file,
 //! line and column, the line itself and a cure; an empty file is a good configuration; paths are
 //! relative to the file they stand in. [`options`] and [`mail_options`] are the one list of all
-//! options; the keys of `[mail]` are [`MailPolicy`]'s.
+//! options; the keys of `[mail]` are [`MailPolicy`]'s, those of a zone's `[zone]` are [`Apex`]'s.
 
+mod apex;
 mod error;
 mod excerpt;
 pub mod find;
@@ -19,12 +20,14 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use apex::Apex;
 pub use error::{ConfigError, Fault};
 pub use excerpt::{Excerpt, printable};
 pub use mail::MailTable;
 pub use values::Identity;
 
 use crate::mail::MailPolicy;
+use apex::ApexTable;
 use read::Kind;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -130,6 +133,8 @@ pub enum LogLevel {
 pub struct ZoneConfig {
     /// The file it was read from; empty for a zone without one.
     pub path: PathBuf,
+    /// `[zone]`: SOA and NS of a zone that has no zone file.
+    pub apex: Option<Apex>,
     /// The zone's own `[mail]`; see [`Config::policy_for`].
     pub mail: MailTable,
 }
@@ -203,6 +208,7 @@ struct LogTable {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct ZoneFile {
+    zone: Option<ApexTable>,
     #[serde(rename = "mail")]
     _mail: Option<IgnoredAny>,
 }
@@ -310,9 +316,10 @@ impl ZoneConfig {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let document = read::document(path, text)?;
         let source = read::Source { path, text, start: 0 };
-        let ZoneFile { .. } = read::read(&document, Kind::Zone, &[source])?;
+        let file: ZoneFile = read::read(&document, Kind::Zone, &[source])?;
         Ok(Self {
             path: path.to_owned(),
+            apex: file.zone.map(|table| table.at(source.place_of(&document, "zone"))),
             mail: MailTable::take(path, text, Kind::Zone, &document)?,
         })
     }
@@ -322,6 +329,7 @@ impl Default for ZoneConfig {
     fn default() -> Self {
         Self {
             path: PathBuf::new(),
+            apex: None,
             mail: MailTable::absent(Path::new(""), Kind::Zone),
         }
     }
