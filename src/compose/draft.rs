@@ -63,7 +63,9 @@ impl<'s, 'a> Draft<'s, 'a> {
             let (what, owner, from) = (wanted.kind.what(), &wanted.owner, &wanted.from);
             let note = Finding::note(
                 "compose-in-closer-zone",
-                format!("the {what} record of {owner} ({from}) is left to the zone {closer}, which is served here too and has its own policy"),
+                format!(
+                    "the {what} record of {owner} ({from}) is left to the zone {closer}, which is served here too and has its own policy"
+                ),
             );
             self.advise_on_policy((!wanted.yields).then_some(note));
             return;
@@ -266,7 +268,10 @@ impl<'s, 'a> Draft<'s, 'a> {
             .map(|(_, record)| record.ttl)
             .min();
         let of_replaced = same.first().and_then(|&at| self.get(at)).map(|record| record.ttl);
-        of_rrset.or(wanted.ttl).or(of_replaced).unwrap_or(self.sources.default_ttl)
+        of_rrset
+            .or(wanted.ttl)
+            .or(of_replaced)
+            .unwrap_or(self.sources.default_ttl)
     }
 
     fn tell_of_second(&mut self, wanted: &Wanted) {

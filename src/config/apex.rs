@@ -134,7 +134,9 @@ impl<'de> Deserialize<'de> for Nameservers {
         }
         for (at, host) in hosts.iter().enumerate() {
             if hosts[..at].contains(host) {
-                return Err(D::Error::custom(format!("\"{host}\" is listed twice; keep one of the two")));
+                return Err(D::Error::custom(format!(
+                    "\"{host}\" is listed twice; keep one of the two"
+                )));
             }
         }
         Ok(Self(hosts))
@@ -146,9 +148,7 @@ struct Host(Name);
 
 impl<'de> Deserialize<'de> for Host {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_str(Text("the name of a host", host))
-            .map(Self)
+        deserializer.deserialize_str(Text("the name of a host", host)).map(Self)
     }
 }
 
@@ -172,9 +172,7 @@ struct Mailbox(Name);
 
 impl<'de> Deserialize<'de> for Mailbox {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_str(Text("a mail address", mailbox))
-            .map(Self)
+        deserializer.deserialize_str(Text("a mail address", mailbox)).map(Self)
     }
 }
 
@@ -183,7 +181,9 @@ fn mailbox(text: &str) -> Result<Name, String> {
     let refuse = || format!("\"{text}\" is no mail address; write one such as \"hostmaster@example.org\"");
     let (local, domain) = text.rsplit_once('@').ok_or_else(refuse)?;
     let is_plain = !local.is_empty() && local.bytes().all(|octet| octet.is_ascii_graphic());
-    let domain = Name::from_text(domain).ok().filter(|domain| is_plain && !domain.is_root());
+    let domain = Name::from_text(domain)
+        .ok()
+        .filter(|domain| is_plain && !domain.is_root());
     domain
         .and_then(|domain| domain.child(local.as_bytes()).ok())
         .ok_or_else(refuse)

@@ -71,7 +71,7 @@ pub const RATE_IPV6_PREFIX: u8 = 56;
 
 /// The default of `zone.ttl`, that of composed records: an hour.
 pub const ZONE_TTL: u32 = crate::compose::DEFAULT_TTL;
-/// The default of `zone.refresh`: seldom, since NOTIFY tells of changes, and what checkers want at least.
+/// The default of `zone.refresh`: the least that checkers of delegations want.
 pub const ZONE_REFRESH: u32 = 4 * 3600;
 /// The default of `zone.retry`: shorter than refresh (RFC 1912 §2.2).
 pub const ZONE_RETRY: u32 = 3600;

@@ -261,7 +261,10 @@ fn every_row_of_a_zone_s_table_is_true() {
     }
     let unknown = apex(&format!("{servers}qqqqq = 1\n")).unwrap_err();
     for key in unknown.cure.split('`').skip(1).step_by(2) {
-        assert!(options::row(&format!("zone.{key}")).is_some(), "{key} is not in the table");
+        assert!(
+            options::row(&format!("zone.{key}")).is_some(),
+            "{key} is not in the table"
+        );
     }
     assert_eq!(unknown.cure.split('`').skip(1).step_by(2).count(), ZONE_OPTIONS.len());
 }

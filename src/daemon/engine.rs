@@ -12,7 +12,6 @@ use crate::publish::{Change, Fate, Outcome, Periods, Publisher, SharedZones};
 use crate::record::Record;
 use crate::watch::{Batch, Watcher};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The most zones that are composed and published at a time: what is in memory twice meanwhile.
@@ -106,9 +105,12 @@ impl Engine {
             self.sources.touch_domain(domain);
         }
         self.sources.follow_keys_elsewhere(&mut self.watcher);
-        let Settled { compose, removed } = self.sources.settle();
+        let Settled { compose, removed, idle } = self.sources.settle();
         self.news.add(self.sources.take_findings());
         self.publish_batch(removed.into_iter().map(|apex| Change::Remove { apex }).collect());
+        for (apex, finding) in idle {
+            self.news.zone_refused(apex, vec![finding]);
+        }
         let of = compose.len();
         // Zones below others come first: no zone ever answers for a name of a zone that is not there yet.
         let mut rest = compose.into_iter().rev().peekable();
@@ -131,9 +133,9 @@ impl Engine {
         true
     }
 
-    /// Publishes what was touched and says what became of the zone of `domain`.
-    pub(super) fn publish_for(&mut self, domain: &Name) -> Option<Fate> {
-        let apex = self.sources.zones.closest_enclosing(domain)?.clone();
+    /// Publishes what was touched and says what became of the zone of `owner`.
+    pub(super) fn publish_for(&mut self, owner: &Name) -> Option<Fate> {
+        let apex = self.sources.zones.closest_enclosing(owner)?.clone();
         self.publish();
         Some(self.news.fate_of(&apex))
     }
@@ -172,19 +174,20 @@ impl Engine {
         })
     }
 
-    /// The keys of all signing domains of a zone, each moved on to where in its life it is now.
+    /// The keys that a zone is to show, of all its signing domains, each moved on to where in its life it is now.
     fn keys_to_show(&mut self, apex: &Name) -> Vec<ZoneKey> {
-        let rotation = &self.sources.policy(apex).dkim.rotation;
-        let periods = Periods {
-            retire: rotation.retire,
-            forget: rotation.forget,
-        };
         let mut keys = Vec::new();
         for domain in self.sources.domains_of(apex) {
+            let rotation = &self.sources.key_policy(&domain, apex).dkim.rotation;
+            let periods = Periods {
+                retire: rotation.retire,
+                forget: rotation.forget,
+            };
             let turn = self
                 .publisher
                 .turn_keys(&domain, &self.sources.keys_of(&domain), now(), periods);
-            keys.extend(turn.show);
+            let shown = turn.show.into_iter();
+            keys.extend(shown.filter(|key| self.sources.is_home(apex, &domain, &key.owner)));
             self.news.domain(domain, turn.findings);
         }
         keys
@@ -209,14 +212,8 @@ impl Engine {
         let Self {
             sources, news, zones, ..
         } = self;
-        let file_of = |apex: &Name| {
-            sources
-                .zones
-                .get(apex)
-                .and_then(|source| source.file())
-                .map(Path::to_owned)
-        };
-        news.start_report(&sources.config, listen, &zones.load(), file_of, paint)
+        let source_of = |apex: &Name| sources.source_of(apex);
+        news.start_report(&sources.config, listen, &zones.load(), source_of, paint)
     }
 }
 

@@ -5,6 +5,7 @@
 //! changed is read: a key costs its file, its signing domain and its zone, whatever the total.
 
 use super::base::Base;
+use super::fileless;
 use super::key_files::{KeyNews, read_key_file};
 use super::zones::{Reading, ZoneFiles};
 use crate::compose::{self, Composition, ReportAuthorization, ZoneKey};
@@ -50,7 +51,11 @@ pub(super) struct Sources {
     destinations: BTreeMap<Name, Vec<Name>>,
     /// The same the other way round: who sends reports to a receiver.
     reports: BTreeMap<Name, BTreeSet<Name>>,
+    /// The zones that hold a part of a domain's names, such as `_domainkey.example.org`, by domain.
+    parts: BTreeMap<Name, BTreeSet<Name>>,
     dirty: BTreeSet<Name>,
+    /// Zones that may have come or gone with the reading of their policy file.
+    unsettled: BTreeSet<Name>,
     /// What is to be told and belongs to no zone.
     pub(super) findings: Vec<Finding>,
     /// Has `signpost.toml` changed?
@@ -66,6 +71,8 @@ pub(super) struct Settled {
     pub(super) compose: Vec<Name>,
     /// The zones whose file is gone.
     pub(super) removed: Vec<Name>,
+    /// The policy files that belong to no zone.
+    pub(super) idle: Vec<(Name, Finding)>,
 }
 
 /// A zone composed.
@@ -94,7 +101,9 @@ impl Sources {
             domains: BTreeSet::new(),
             destinations: BTreeMap::new(),
             reports: BTreeMap::new(),
+            parts: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
             findings,
             config_stale: false,
             includes_changed: false,
@@ -154,14 +163,39 @@ impl Sources {
         self.findings.extend(findings);
         self.dirty.extend(self.zones.note_include(path));
         let Some(apex) = apex else { return };
-        // A zone that comes or goes takes over or gives back the signing domains below it.
-        if let Some(parent) = apex.parent()
-            && let Some(above) = self.zones.closest_enclosing(&parent)
-        {
-            let above = self.domains_below(&apex).next().map(|_| above.clone());
-            self.dirty.extend(above);
+        if path.extension().is_some_and(|extension| extension == "toml") || mail::part_of(&apex).is_some() {
+            self.unsettled.insert(apex.clone());
+        } else {
+            self.touch_zone_above(&apex);
         }
         self.dirty.insert(apex);
+    }
+
+    /// A zone that comes or goes takes over or gives back the signing domains below it, and the
+    /// names of the domain that it is a part of.
+    fn touch_zone_above(&mut self, apex: &Name) {
+        if let Some(parent) = apex.parent()
+            && let Some(above) = self.zones.closest_enclosing(&parent)
+            && (mail::part_of(apex).is_some() || self.domains_below(apex).next().is_some())
+        {
+            self.dirty.insert(above.clone());
+        }
+    }
+
+    /// Once the policy files are read it is known which zones there are.
+    fn settle_parts(&mut self) {
+        for apex in std::mem::take(&mut self.unsettled) {
+            self.touch_zone_above(&apex);
+            let Some(domain) = mail::part_of(&apex) else { continue };
+            if self.zones.is_zone(&apex) {
+                self.parts.entry(domain).or_default().insert(apex);
+            } else if let Some(parts) = self.parts.get_mut(&domain) {
+                parts.remove(&apex);
+                if parts.is_empty() {
+                    self.parts.remove(&domain);
+                }
+            }
+        }
     }
 
     /// Files that a KeyTable names outside of the key directory are read and followed too.
@@ -194,11 +228,9 @@ impl Sources {
         }
     }
 
-    /// The zone of this signing domain must be composed again.
+    /// The zones of this signing domain must be composed again.
     pub(super) fn touch_domain(&mut self, domain: Name) {
-        if let Some(apex) = self.zones.closest_enclosing(&domain) {
-            self.dirty.insert(apex.clone());
-        }
+        self.touch_zones_of(&domain);
         self.domains.insert(domain);
     }
 
@@ -213,12 +245,26 @@ impl Sources {
         self.reload_config();
         let dirty: Vec<Name> = self.dirty.iter().cloned().collect();
         for apex in &dirty {
-            self.refresh_policy(apex);
+            if let Some(source) = self.zones.get_mut(apex) {
+                self.findings.extend(source.refresh_policy(&self.config));
+            }
         }
-        let (compose, removed) = std::mem::take(&mut self.dirty)
+        self.settle_parts();
+        for apex in &dirty {
+            self.settle_reports(apex);
+        }
+        let (compose, removed): (_, Vec<Name>) = std::mem::take(&mut self.dirty)
             .into_iter()
-            .partition(|apex| self.zones.has_file(apex));
-        Settled { compose, removed }
+            .partition(|apex| self.zones.is_zone(apex));
+        let idle = removed.iter().filter_map(|apex| {
+            let finding = self.zones.get(apex)?.judge(apex)?;
+            Some((apex.clone(), finding))
+        });
+        Settled {
+            idle: idle.collect(),
+            compose,
+            removed,
+        }
     }
 
     fn reload_config(&mut self) {
@@ -254,17 +300,15 @@ impl Sources {
         }
     }
 
-    /// Reads the zone's own policy if it changed, and keeps the book of who reports where.
-    fn refresh_policy(&mut self, apex: &Name) {
-        if let Some(source) = self.zones.get_mut(apex) {
-            self.findings.extend(source.refresh_policy(&self.config));
-        }
-        let destinations = if self.zones.has_file(apex) {
-            mail::report_destinations(self.policy(apex), apex)
-        } else {
-            vec![]
-        };
-        self.set_report_destinations(apex, &destinations);
+    /// Keeps the book of who reports where. The zone that holds `_dmarc` of a domain decides, be it the
+    /// domain's own or one that is a part of it.
+    fn settle_reports(&mut self, apex: &Name) {
+        let sender = mail::part_of(apex).unwrap_or_else(|| apex.clone());
+        let owner = sender.prefixed("_dmarc").ok();
+        let home = owner.and_then(|owner| self.zones.closest_enclosing(&owner));
+        let home = home.filter(|home| **home == sender || mail::part_of(home).as_ref() == Some(&sender));
+        let destinations = home.map_or_else(Vec::new, |home| mail::report_destinations(self.policy(home), &sender));
+        self.set_report_destinations(&sender, &destinations);
     }
 
     fn set_report_destinations(&mut self, sender: &Name, destinations: &[Name]) {
@@ -277,16 +321,18 @@ impl Sources {
             if let Some(senders) = self.reports.get_mut(receiver) {
                 senders.remove(sender);
             }
-            self.touch_zone_of(receiver);
+            self.touch_zones_of(receiver);
         }
         for receiver in destinations.iter().filter(|receiver| !before.contains(receiver)) {
             self.reports.entry(receiver.clone()).or_default().insert(sender.clone());
-            self.touch_zone_of(receiver);
+            self.touch_zones_of(receiver);
         }
     }
 
-    fn touch_zone_of(&mut self, name: &Name) {
-        self.dirty.extend(self.zones.closest_enclosing(name).cloned());
+    /// The zone that a domain belongs to, and those that are parts of it.
+    fn touch_zones_of(&mut self, domain: &Name) {
+        self.dirty.extend(self.zones.closest_enclosing(domain).cloned());
+        self.dirty.extend(self.parts.get(domain).into_iter().flatten().cloned());
     }
 
     fn domains_below<'s>(&'s self, apex: &'s Name) -> impl Iterator<Item = &'s Name> {
@@ -295,12 +341,28 @@ impl Sources {
             .take_while(move |domain| domain.is_at_or_below(apex))
     }
 
-    /// The signing domains whose closest enclosing zone is this one.
+    /// The signing domains whose keys may stand in this zone; [`Sources::is_home`] tells which of them do.
     pub(super) fn domains_of(&self, apex: &Name) -> Vec<Name> {
+        let part_of = mail::part_of(apex).filter(|domain| self.domains.contains(domain));
         self.domains_below(apex)
             .filter(|domain| self.zones.closest_enclosing(domain) == Some(apex))
             .cloned()
+            .chain(part_of)
             .collect()
+    }
+
+    /// Is this zone the closest one to `owner`, a key of `domain`? Where `_domainkey.example.org` is a
+    /// zone of its own, the keys of example.org are there.
+    pub(super) fn is_home(&self, apex: &Name, domain: &Name, owner: &Name) -> bool {
+        !self.parts.contains_key(domain) || self.zones.closest_enclosing(owner) == Some(apex)
+    }
+
+    /// The policy that decides over the life of a signing domain's keys: that of the zone of
+    /// `_domainkey`, or else of `apex`, which shows some of them.
+    pub(super) fn key_policy(&self, domain: &Name, apex: &Name) -> &MailPolicy {
+        let owner = domain.prefixed("_domainkey").ok();
+        let home = owner.and_then(|owner| self.zones.closest_enclosing(&owner));
+        self.policy(home.unwrap_or(apex))
     }
 
     /// The zone's policy, defaults where it has none of its own.
@@ -350,7 +412,8 @@ impl Sources {
             Some(source) => source.read(&apex, &open, || served(&apex)),
             None => Reading::nothing(),
         };
-        let (soa, findings) = (reading.soa.clone(), reading.findings.clone());
+        let (soa, mut findings) = (reading.soa.clone(), reading.findings.clone());
+        findings.extend(self.zones.get(&apex).and_then(|source| source.judge(&apex)));
         let Some(base) = reading.base.take() else {
             return (
                 Made {
@@ -363,18 +426,26 @@ impl Sources {
                 None,
             );
         };
-        let composition = compose::compose(&compose::Sources {
+        let without_file = self.zones.get(&apex).and_then(|source| source.without_file());
+        let mut composition = compose::compose(&compose::Sources {
             apex: &apex,
             records: &base.records,
             places: &base.places,
             files: &base.files,
+            default_ttl: without_file.map_or(compose::DEFAULT_TTL, |zone| zone.ttl),
             policy: self.policy(&apex),
             policy_place: Some(&self.policy_place(&apex)),
             keys,
             reports: &self.reports_to(&apex),
-            hosted: &|name| self.zones.has_file(name),
+            hosted: &|name| self.zones.is_zone(name),
         });
-        let keep = (!composition.composed.is_empty()).then_some(base);
+        if let Some(zone) = without_file {
+            if composition.composed.is_empty() {
+                findings.push(fileless::nothing_composed(zone, &apex));
+            }
+            composition.composed.splice(0..0, fileless::composed(zone, &base));
+        }
+        let keep = (without_file.is_none() && !composition.composed.is_empty()).then_some(base);
         (
             Made {
                 apex,
@@ -387,6 +458,16 @@ impl Sources {
         )
     }
 
+    /// What a zone is made from, for the report: its file, or the file of its `[zone]`.
+    pub(super) fn source_of(&self, apex: &Name) -> Option<String> {
+        let source = self.zones.get(apex)?;
+        let path = source.origin()?.display();
+        Some(match source.file() {
+            Some(_) => path.to_string(),
+            None => format!("composed from {path}"),
+        })
+    }
+
     /// Where the zone's policy is written.
     fn policy_place(&self, apex: &Name) -> Place {
         let own = self.zones.get(apex).and_then(|source| source.policy_file());
@@ -395,10 +476,12 @@ impl Sources {
 
     /// Who sends DMARC reports to receivers in this zone.
     fn reports_to(&self, apex: &Name) -> Vec<ReportAuthorization> {
+        let of_part = mail::part_of(apex).and_then(|domain| self.reports.get_key_value(&domain));
         self.reports
             .range(apex.clone()..)
             .take_while(|(receiver, _)| receiver.is_at_or_below(apex))
             .filter(|(receiver, _)| self.zones.closest_enclosing(receiver) == Some(apex))
+            .chain(of_part)
             .flat_map(|(receiver, senders)| {
                 senders.iter().map(|sender| ReportAuthorization {
                     sender: sender.clone(),

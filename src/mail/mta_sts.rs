@@ -114,7 +114,10 @@ impl MtaStsPolicy {
             (_, None) => {
                 findings.push(Finding::warning(
                     "mta-sts-no-mx",
-                    format!("[mail.mta_sts] is left out of {}: there is no MX for it to name", zone.apex()),
+                    format!(
+                        "[mail.mta_sts] is left out of {}: there is no MX for it to name",
+                        zone.apex()
+                    ),
                     match has_mx_elsewhere {
                         true => "write `mx` into [mail.mta_sts], or the `id` of a policy that is served elsewhere",
                         false => "write an MX into the zone file, or `mx` into [mail.mta_sts]",
