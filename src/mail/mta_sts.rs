@@ -126,20 +126,19 @@ impl MtaStsPolicy {
                 return None;
             }
         };
-        self.lint(mode, zone, findings);
+        self.lint(mode, domain, zone, findings);
         let text = format!("v=STSv1; id={id}");
         Some(Wanted::txt(Kind::MtaSts, owner, &text, self.ttl, from))
     }
 
-    fn lint(&self, mode: Mode, zone: &ZoneView<'_>, findings: &mut Vec<Finding>) {
-        let apex = zone.apex();
-        if let Ok(host) = apex.prefixed("mta-sts")
+    fn lint(&self, mode: Mode, domain: &Name, zone: &ZoneView<'_>, findings: &mut Vec<Finding>) {
+        if let Ok(host) = domain.prefixed("mta-sts")
             && !zone.has(&host, RecordType::CNAME)
             && zone.addresses(&host).is_some_and(|found| found.is_empty())
         {
             findings.push(Finding::warning(
                 "mta-sts-no-host",
-                format!("{host} has no address: no sender can fetch the MTA-STS policy of {apex}"),
+                format!("{host} has no address: no sender can fetch the MTA-STS policy of {domain}"),
                 "give it an A or AAAA record and serve the policy there over HTTPS",
             ));
         }
@@ -150,7 +149,7 @@ impl MtaStsPolicy {
             if !patterns.iter().any(|pattern| pattern_matches(pattern, &host)) {
                 findings.push(Finding::warning(
                     "mta-sts-mx",
-                    format!("the MX {host} of {apex} is not in [mail.mta_sts] mx: senders will not deliver to it"),
+                    format!("the MX {host} of {domain} is not in [mail.mta_sts] mx: senders will not deliver to it"),
                     "add it to `mx`, or drop `mx` to follow the zone's MX",
                 ));
             }
