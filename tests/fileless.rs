@@ -19,6 +19,7 @@ use common::signpost::{BINARY, House, is_newer};
 use common::wait_for;
 use common::wire::{AA, NOERROR, NS, NXDOMAIN, REFUSED, SOA, TXT, name};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 /// The hoster's zone: the whole domain but for two names.
@@ -207,6 +208,8 @@ fn serving(policy: &str) -> House {
     house.write(&format!("zones/{KEYS}.toml"), KEYS_TOML);
     house.write(&format!("zones/{DMARC}.toml"), DMARC_TOML);
     house.write("keys/example.org/sel.private", keys::rsa());
+    let key = house.path("keys/example.org/sel.private");
+    fs::set_permissions(key, fs::Permissions::from_mode(0o640)).unwrap();
     house.start(&[KEYS, DMARC]);
     house
 }
@@ -227,7 +230,7 @@ fn such_a_zone_is_whole_and_says_where_it_comes_from() {
     let negative = house.ask(KEYS, TXT);
     assert_eq!((negative.rcode, negative.answer.len()), (NOERROR, 0), "no SPF here");
 
-    let report = house.log();
+    let report = house.wait_for_log(0, "Serving 2 zones");
     let origin = format!("composed from {}", house.path(format!("zones/{KEYS}.toml")).display());
     assert!(report.contains(&origin), "{report}");
     assert!(report.contains("DKIM  sel  TXT"), "{report}");
@@ -352,6 +355,9 @@ fn with_the_whole_domain_here_too_each_name_is_in_its_closest_zone() {
     assert!(is_newer(house.serial(KEYS), of_part));
     assert_eq!(house.serial("example.org"), of_domain);
 
+    let status = String::from_utf8(house.command(&["status"]).stdout).unwrap();
+    assert!(!status.contains("has no NS records"), "{status}");
+
     // The DMARC record moves with its zone, and back; who may report is decided by the zone that has it.
     house.write(&format!("zones/{DMARC}.toml"), DMARC_TOML);
     house.wait_for_answer("the policy of the part", DMARC, TXT, |message| {
@@ -364,6 +370,8 @@ fn with_the_whole_domain_here_too_each_name_is_in_its_closest_zone() {
     house.wait_for_answer("nobody reports", leave, TXT, |message| message.answer.is_empty());
     let print = String::from_utf8(house.command(&["zone", "print", "example.org"]).stdout).unwrap();
     assert!(!print.contains("v=DMARC1"), "{print}");
+    let status = String::from_utf8(house.command(&["status"]).stdout).unwrap();
+    assert!(status.contains("example.org. has no NS records for it"), "{status}");
     house.remove(&format!("zones/{DMARC}.toml"));
     house.wait_for_answer("the policy of the domain", DMARC, TXT, |message| {
         message.texts(TXT) == ["v=DMARC1; p=none; rua=mailto:d@example.net"]
@@ -428,7 +436,7 @@ fn what_is_missing_is_told_with_its_cure() {
         assert!(said.contains(part), "no `{part}` in\n{said}");
     }
     house.start(&["_mta-sts.example.org"]);
-    assert!(house.log().contains("policy-without-zone"), "{}", house.log());
+    house.wait_for_log(0, "policy-without-zone");
     let status = String::from_utf8(house.command(&["status"]).stdout).unwrap();
     assert!(status.contains("there is no zone _dmarc.example.org."), "{status}");
     // Mended, both are served, and what was told is over.

@@ -62,3 +62,16 @@ pub(super) fn policy_without_zone(path: &Path, apex: &Name) -> Finding {
     )
     .at(Place::file(path))
 }
+
+/// The zone above, served here too, does not lead to this one: whoever has that zone from a secondary
+/// denies every name of this one.
+pub(super) fn not_delegated(part: &Name, above: &Name) -> Finding {
+    let what = format!(
+        "{part} is a zone of its own here, and {above} has no NS records for it: a secondary of {above} denies its names"
+    );
+    Finding::warning(
+        "zone-not-delegated",
+        what,
+        format!("write the NS records of {part} into {above}, too"),
+    )
+}

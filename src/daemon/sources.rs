@@ -12,7 +12,7 @@ use crate::compose::{self, Composition, ReportAuthorization, ZoneKey};
 use crate::config::{self, Config, ConfigError, ZoneConfig};
 use crate::finding::{Finding, Place};
 use crate::keys::{DkimKey, KeyDirectory};
-use crate::mail::{self, MailPolicy};
+use crate::mail::{self, MailPolicy, ZoneView};
 use crate::name::Name;
 use crate::record::Record;
 use crate::watch::{self, Change, Kind, RootId, Watcher};
@@ -439,6 +439,7 @@ impl Sources {
             reports: &self.reports_to(&apex),
             hosted: &|name| self.zones.is_zone(name),
         });
+        findings.extend(self.not_delegated(&apex, &composition.records, soa.as_ref()));
         if let Some(zone) = without_file {
             if composition.composed.is_empty() {
                 findings.push(fileless::nothing_composed(zone, &apex));
@@ -456,6 +457,28 @@ impl Sources {
             reading,
             keep,
         )
+    }
+
+    /// The parts of a domain that are zones of their own, and that the domain's own zone does not know of.
+    fn not_delegated(&self, apex: &Name, records: &[Record], soa: Option<&Place>) -> Vec<Finding> {
+        let Some(parts) = self.parts.get(apex) else {
+            return vec![];
+        };
+        let view = ZoneView::new(apex, records);
+        let is_next = |part: &Name| {
+            part.parent()
+                .is_some_and(|above| self.zones.closest_enclosing(&above) == Some(apex))
+        };
+        let missing = parts
+            .iter()
+            .filter(|part| is_next(part) && view.cut_at_or_above(part).is_none());
+        missing
+            .map(|part| fileless::not_delegated(part, apex))
+            .map(|finding| match soa {
+                Some(soa) => finding.at(Place::file(&soa.file)),
+                None => finding,
+            })
+            .collect()
     }
 
     /// What a zone is made from, for the report: its file, or the file of its `[zone]`.
