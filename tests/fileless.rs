@@ -276,6 +276,14 @@ fn the_serial_moves_with_the_content_and_never_back() {
     let with_two = house.serial(KEYS);
     assert!(is_newer(with_two, with_second), "{with_two} after {with_second}");
 
+    // The serial may be raised by hand.
+    let other = format!("{other}serial = 900\n");
+    house.write(&format!("zones/{KEYS}.toml"), &other);
+    house.wait_for_answer("the serial asked for", KEYS, SOA, |message| {
+        message.serial() == Some(900)
+    });
+    let with_two = 900;
+
     // A broken edit leaves the last good version.
     let mark = house.log_mark();
     house.write(
@@ -423,6 +431,7 @@ fn what_is_missing_is_told_with_its_cure() {
     house.write(&format!("zones/{KEYS}.toml"), "[zone]\nttl = \"1h\"\n");
     house.write(&format!("zones/{DMARC}.toml"), "[mail.dmarc]\npolicy = \"none\"\n");
     house.write("zones/_mta-sts.example.org.toml", KEYS_TOML);
+    house.write("keys/example.org/sel.private", keys::rsa());
     let check = house.command(&["check"]);
     let said = String::from_utf8_lossy(&check.stdout).into_owned();
     assert!(!check.status.success(), "{said}");
@@ -439,10 +448,13 @@ fn what_is_missing_is_told_with_its_cure() {
     house.wait_for_log(0, "policy-without-zone");
     let status = String::from_utf8(house.command(&["status"]).stdout).unwrap();
     assert!(status.contains("there is no zone _dmarc.example.org."), "{status}");
+    let list = String::from_utf8(house.command(&["key", "list"]).stdout).unwrap();
+    assert!(list.contains("no keys are published"), "{list}");
     // Mended, both are served, and what was told is over.
     house.write(&format!("zones/{KEYS}.toml"), KEYS_TOML);
     house.write(&format!("zones/{DMARC}.toml"), DMARC_TOML);
     house.wait_for_answer("the first", KEYS, SOA, |message| message.answer.len() == 1);
+    house.wait_for_answer("the key", SELECTOR, TXT, |message| message.answer.len() == 1);
     house.wait_for_answer("the second", DMARC, TXT, |message| message.answer.len() == 1);
     let status = String::from_utf8(house.command(&["status"]).stdout).unwrap();
     assert!(!status.contains("there is no zone"), "{status}");

@@ -9,22 +9,20 @@
 //! retry = "1h"
 //! expire = "14d"
 //! minimum = "5m"
+//! serial = 1
 //! ```
 //!
 //! For `_domainkey.example.org`, whose parent stays with a hoster, that is all there is to write: the
 //! other records come from keys and policy.
 
 use super::options;
-use super::values::Text;
+use super::values::{Number, Text};
 use crate::finding::Place;
 use crate::mail;
 use crate::name::Name;
 use crate::record::{Record, RecordType};
 use serde::de::{Deserialize, Deserializer, Error};
 use std::net::IpAddr;
-
-/// The serial in the SOA. What is published counts on from there as the content changes.
-const FIRST_SERIAL: u32 = 1;
 
 /// What stands at the apex of a zone without a zone file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +43,8 @@ pub struct Apex {
     pub expire: u32,
     /// How long a resolver believes that something is not there (RFC 2308 §4).
     pub minimum: u32,
+    /// The serial that is counted on from as the content changes.
+    pub serial: u32,
 }
 
 /// The table as it is written.
@@ -63,6 +63,7 @@ pub(super) struct ApexTable {
     expire: Option<u32>,
     #[serde(default, deserialize_with = "mail::seconds")]
     minimum: Option<u32>,
+    serial: Option<Number<1, { u32::MAX }>>,
 }
 
 impl ApexTable {
@@ -76,6 +77,7 @@ impl ApexTable {
             retry: self.retry.unwrap_or(options::ZONE_RETRY),
             expire: self.expire.unwrap_or(options::ZONE_EXPIRE),
             minimum: self.minimum.unwrap_or(options::ZONE_MINIMUM),
+            serial: self.serial.map_or(options::ZONE_SERIAL, |number| number.0),
         }
     }
 }
@@ -103,7 +105,7 @@ impl Apex {
         for name in self.nameservers.first().into_iter().chain([&hostmaster]) {
             rdata.extend_from_slice(name.as_wire());
         }
-        for number in [FIRST_SERIAL, self.refresh, self.retry, self.expire, self.minimum] {
+        for number in [self.serial, self.refresh, self.retry, self.expire, self.minimum] {
             rdata.extend_from_slice(&number.to_be_bytes());
         }
         rdata
@@ -217,7 +219,7 @@ mod tests {
     #[test]
     fn everything_can_be_set() {
         let text = "[zone]\nnameservers = [\"ns1.example.org\"]\nhostmaster = \"dns.admin@example.net\"\nttl = \"2h\"\n\
-                    refresh = 20000\nretry = \"2h\"\nexpire = \"30d\"\nminimum = \"10m\"\n";
+                    refresh = 20000\nretry = \"2h\"\nexpire = \"30d\"\nminimum = \"10m\"\nserial = 4000000000\n";
         insta::assert_snapshot!(written(text, "_dmarc.example.org"));
     }
 

@@ -79,6 +79,8 @@ pub const ZONE_RETRY: u32 = 3600;
 pub const ZONE_EXPIRE: u32 = 14 * 86_400;
 /// The default of `zone.minimum`: short, for a new selector is often asked for before it is there.
 pub const ZONE_MINIMUM: u32 = 300;
+/// The default of `zone.serial`.
+pub const ZONE_SERIAL: u32 = 1;
 
 /// The options of `[zone]` in `zones/NAME.toml`, for a zone without a zone file.
 pub const ZONE_OPTIONS: &[OptionRow] = &[
@@ -139,6 +141,15 @@ pub const ZONE_OPTIONS: &[OptionRow] = &[
         example: r#"minimum = "5m""#,
         text: "How long resolvers believe that a name is not there (RFC 2308). A new selector that was asked for too \
                early is seen after that.",
+    },
+    OptionRow {
+        key: "zone.serial",
+        wants: "a number from 1 to 4294967295",
+        default: "1",
+        change: Change::AtOnce,
+        example: "serial = 1",
+        text: "Where the serial begins; it moves by itself with the content. If the state directory was lost, set it \
+               above what secondaries hold.",
     },
 ];
 

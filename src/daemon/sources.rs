@@ -4,6 +4,8 @@
 //! composed again; [`Sources::compose`] composes them, on all cores if there are many. Only what
 //! changed is read: a key costs its file, its signing domain and its zone, whatever the total.
 
+mod parts;
+
 use super::base::Base;
 use super::fileless;
 use super::key_files::{KeyNews, read_key_file};
@@ -12,7 +14,7 @@ use crate::compose::{self, Composition, ReportAuthorization, ZoneKey};
 use crate::config::{self, Config, ConfigError, ZoneConfig};
 use crate::finding::{Finding, Place};
 use crate::keys::{DkimKey, KeyDirectory};
-use crate::mail::{self, MailPolicy, ZoneView};
+use crate::mail::{self, MailPolicy};
 use crate::name::Name;
 use crate::record::Record;
 use crate::watch::{self, Change, Kind, RootId, Watcher};
@@ -171,33 +173,6 @@ impl Sources {
         self.dirty.insert(apex);
     }
 
-    /// A zone that comes or goes takes over or gives back the signing domains below it, and the
-    /// names of the domain that it is a part of.
-    fn touch_zone_above(&mut self, apex: &Name) {
-        if let Some(parent) = apex.parent()
-            && let Some(above) = self.zones.closest_enclosing(&parent)
-            && (mail::part_of(apex).is_some() || self.domains_below(apex).next().is_some())
-        {
-            self.dirty.insert(above.clone());
-        }
-    }
-
-    /// Once the policy files are read it is known which zones there are.
-    fn settle_parts(&mut self) {
-        for apex in std::mem::take(&mut self.unsettled) {
-            self.touch_zone_above(&apex);
-            let Some(domain) = mail::part_of(&apex) else { continue };
-            if self.zones.is_zone(&apex) {
-                self.parts.entry(domain).or_default().insert(apex);
-            } else if let Some(parts) = self.parts.get_mut(&domain) {
-                parts.remove(&apex);
-                if parts.is_empty() {
-                    self.parts.remove(&domain);
-                }
-            }
-        }
-    }
-
     /// Files that a KeyTable names outside of the key directory are read and followed too.
     pub(super) fn follow_keys_elsewhere(&mut self, watcher: &mut Watcher) {
         self.resolve_keys();
@@ -300,17 +275,6 @@ impl Sources {
         }
     }
 
-    /// Keeps the book of who reports where. The zone that holds `_dmarc` of a domain decides, be it the
-    /// domain's own or one that is a part of it.
-    fn settle_reports(&mut self, apex: &Name) {
-        let sender = mail::part_of(apex).unwrap_or_else(|| apex.clone());
-        let owner = sender.prefixed("_dmarc").ok();
-        let home = owner.and_then(|owner| self.zones.closest_enclosing(&owner));
-        let home = home.filter(|home| **home == sender || mail::part_of(home).as_ref() == Some(&sender));
-        let destinations = home.map_or_else(Vec::new, |home| mail::report_destinations(self.policy(home), &sender));
-        self.set_report_destinations(&sender, &destinations);
-    }
-
     fn set_report_destinations(&mut self, sender: &Name, destinations: &[Name]) {
         let before = match destinations {
             [] => self.destinations.remove(sender),
@@ -329,40 +293,10 @@ impl Sources {
         }
     }
 
-    /// The zone that a domain belongs to, and those that are parts of it.
-    fn touch_zones_of(&mut self, domain: &Name) {
-        self.dirty.extend(self.zones.closest_enclosing(domain).cloned());
-        self.dirty.extend(self.parts.get(domain).into_iter().flatten().cloned());
-    }
-
     fn domains_below<'s>(&'s self, apex: &'s Name) -> impl Iterator<Item = &'s Name> {
         self.domains
             .range(apex.clone()..)
             .take_while(move |domain| domain.is_at_or_below(apex))
-    }
-
-    /// The signing domains whose keys may stand in this zone; [`Sources::is_home`] tells which of them do.
-    pub(super) fn domains_of(&self, apex: &Name) -> Vec<Name> {
-        let part_of = mail::part_of(apex).filter(|domain| self.domains.contains(domain));
-        self.domains_below(apex)
-            .filter(|domain| self.zones.closest_enclosing(domain) == Some(apex))
-            .cloned()
-            .chain(part_of)
-            .collect()
-    }
-
-    /// Is this zone the closest one to `owner`, a key of `domain`? Where `_domainkey.example.org` is a
-    /// zone of its own, the keys of example.org are there.
-    pub(super) fn is_home(&self, apex: &Name, domain: &Name, owner: &Name) -> bool {
-        !self.parts.contains_key(domain) || self.zones.closest_enclosing(owner) == Some(apex)
-    }
-
-    /// The policy that decides over the life of a signing domain's keys: that of the zone of
-    /// `_domainkey`, or else of `apex`, which shows some of them.
-    pub(super) fn key_policy(&self, domain: &Name, apex: &Name) -> &MailPolicy {
-        let owner = domain.prefixed("_domainkey").ok();
-        let home = owner.and_then(|owner| self.zones.closest_enclosing(&owner));
-        self.policy(home.unwrap_or(apex))
     }
 
     /// The zone's policy, defaults where it has none of its own.
@@ -457,28 +391,6 @@ impl Sources {
             reading,
             keep,
         )
-    }
-
-    /// The parts of a domain that are zones of their own, and that the domain's own zone does not know of.
-    fn not_delegated(&self, apex: &Name, records: &[Record], soa: Option<&Place>) -> Vec<Finding> {
-        let Some(parts) = self.parts.get(apex) else {
-            return vec![];
-        };
-        let view = ZoneView::new(apex, records);
-        let is_next = |part: &Name| {
-            part.parent()
-                .is_some_and(|above| self.zones.closest_enclosing(&above) == Some(apex))
-        };
-        let missing = parts
-            .iter()
-            .filter(|part| is_next(part) && view.cut_at_or_above(part).is_none());
-        missing
-            .map(|part| fileless::not_delegated(part, apex))
-            .map(|finding| match soa {
-                Some(soa) => finding.at(Place::file(&soa.file)),
-                None => finding,
-            })
-            .collect()
     }
 
     /// What a zone is made from, for the report: its file, or the file of its `[zone]`.
