@@ -1,4 +1,5 @@
-//! Zonemaster's judgement of two Signpost name servers that serve a delegated zone: no finding at NOTICE or above.
+//! Zonemaster's judgement of two Signpost name servers that serve a delegated zone, and a zone without a file that is
+//! delegated from it: no finding at NOTICE or above.
 //!
 //! All of it happens in a network namespace, which has a root and a top-level zone of its own, served by a third
 //! Signpost, so that the delegation is tested like any other. Needs root, for the namespace.
@@ -21,6 +22,15 @@ const EXPECTED: [(&str, &str); 3] = [
     ),
     ("NEITHER_DNSKEY_NOR_DS", "the zone is not signed"),
     ("NOT_SIGNED", "the zone is not signed"),
+];
+
+/// The same of a zone that is no mail domain and whose name has an underscore.
+const OF_PART: [(&str, &str); 2] = [
+    (
+        "NON_ALLOWED_CHARS",
+        "no host has an underscore in its name, and this is none (RFC 8552)",
+    ),
+    ("Z09_MISSING_MAIL_TARGET", "no mail is sent to such a name"),
 ];
 
 const ROOT: &str = "\
@@ -65,12 +75,17 @@ ns2 A 203.0.113.53
 ns2 AAAA 2001:db8:3::53
 mail A 192.0.2.25
 mail AAAA 2001:db8:2::25
+_domainkey NS ns1
+_domainkey NS ns2
 ";
+
+/// The same servers' zone without a file, `_domainkey.example.test`.
+const PART: &str = "[zone]\nnameservers = [\"ns1.example.test\", \"ns2.example.test\"]\n";
 
 const POLICY: &str = "[mail.spf]\nrecord = \"v=spf1 mx -all\"\n[mail.dmarc]\npolicy = \"reject\"\n";
 
 /// A server on port 53 of these addresses of the namespace.
-fn serve(namespace: &Namespace, addresses: [&str; 2], zones: &[(&str, &str)], policy: &str) -> House {
+fn serve(namespace: &Namespace, addresses: [&str; 2], files: &[(&str, &str)], policy: &str) -> House {
     for address in addresses {
         let added = namespace.output("ip", &["address", "add", address, "dev", "lo"]);
         assert!(added.status.success(), "{added:?}");
@@ -80,19 +95,24 @@ fn serve(namespace: &Namespace, addresses: [&str; 2], zones: &[(&str, &str)], po
     let listen =
         format!("listen = [\"{v4}:53\", \"[{v6}]:53\"]\nzones = \"zones\"\nkeys = \"keys\"\nstate = \"state\"\n");
     house.replace("signpost.toml", format!("{listen}{policy}"));
-    for (zone, text) in zones {
-        house.write(&format!("zones/{zone}.zone"), text);
+    for (file, text) in files {
+        house.write(&format!("zones/{file}"), text);
     }
     house.launch(&namespace.prefix(), Path::new(BINARY));
-    for (zone, _) in zones {
-        let apex = if *zone == "root" { "." } else { zone };
+    for (file, _) in files {
+        let apex = file
+            .rsplit_once('.')
+            .map(|(zone, _)| zone.replace("root", "."))
+            .unwrap();
         wait_for(&format!("{v6} to serve {apex}"), || {
             let server = format!("@{v6}");
             let said = namespace.output(
                 "dig",
-                &[&server, "+short", "+norecurse", "+time=2", "+tries=1", apex, "SOA"],
+                &[&server, "+short", "+norecurse", "+time=2", "+tries=1", &apex, "SOA"],
             );
-            String::from_utf8_lossy(&said.stdout).contains("2026").then_some(())
+            String::from_utf8_lossy(&said.stdout)
+                .contains("hostmaster")
+                .then_some(())
         });
     }
     house
@@ -101,11 +121,11 @@ fn serve(namespace: &Namespace, addresses: [&str; 2], zones: &[(&str, &str)], po
 #[test]
 fn zonemaster_finds_nothing() {
     let namespace = Namespace::new();
-    let parents = [("root", ROOT), ("test", TEST)];
+    let parents = [("root.zone", ROOT), ("test.zone", TEST)];
     let _root = serve(&namespace, ["198.51.100.1", "2001:db8:1::1"], &parents, "");
-    let zone = [("example.test", EXAMPLE)];
-    let _first = serve(&namespace, ["192.0.2.53", "2001:db8:2::53"], &zone, POLICY);
-    let _second = serve(&namespace, ["203.0.113.53", "2001:db8:3::53"], &zone, POLICY);
+    let zones = [("example.test.zone", EXAMPLE), ("_domainkey.example.test.toml", PART)];
+    let _first = serve(&namespace, ["192.0.2.53", "2001:db8:2::53"], &zones, POLICY);
+    let _second = serve(&namespace, ["203.0.113.53", "2001:db8:3::53"], &zones, POLICY);
     // Where the mail goes must be there too.
     assert!(
         namespace
@@ -113,6 +133,12 @@ fn zonemaster_finds_nothing() {
             .status
             .success()
     );
+    judge(&namespace, "example.test", &[]);
+    judge(&namespace, "_domainkey.example.test", &OF_PART);
+}
+
+/// Has Zonemaster judge a zone, and asserts that nothing is found but what cannot be otherwise.
+fn judge(namespace: &Namespace, zone: &str, expected: &[(&str, &str)]) {
     let hints = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(
         hints.path(),
@@ -122,15 +148,7 @@ fn zonemaster_finds_nothing() {
     )
     .unwrap();
     let hints = hints.path().to_str().unwrap();
-    let words = [
-        "example.test",
-        "--hints",
-        hints,
-        "--level",
-        "DEBUG",
-        "--json",
-        "--no-progress",
-    ];
+    let words = [zone, "--hints", hints, "--level", "DEBUG", "--json", "--no-progress"];
     let output = namespace.output("zonemaster-cli", &words);
     let said: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     let word = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
@@ -154,7 +172,12 @@ fn zonemaster_finds_nothing() {
     let findings: Vec<&Value> = said
         .iter()
         .filter(|entry| ["NOTICE", "WARNING", "ERROR", "CRITICAL"].contains(&word(entry, "level").as_str()))
-        .filter(|entry| !EXPECTED.iter().any(|(tag, _)| word(entry, "tag") == *tag))
+        .filter(|entry| {
+            !EXPECTED
+                .iter()
+                .chain(expected)
+                .any(|(tag, _)| word(entry, "tag") == *tag)
+        })
         .collect();
     assert!(findings.is_empty(), "{findings:#?}");
 }

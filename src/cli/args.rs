@@ -10,7 +10,10 @@ use std::path::PathBuf;
 pub(super) const FILES: [(&str, &str); 6] = [
     ("signpost.toml", "the server, and [mail] for every zone"),
     ("zones/NAME.zone", "a master file; that it is there is enough"),
-    ("zones/NAME.toml", "what is particular to that zone: its own [mail]"),
+    (
+        "zones/NAME.toml",
+        "its own [mail]; or, with [zone], a zone without a file",
+    ),
     ("keys/…", "DKIM keys, as opendkim-genkey or rspamd leave them"),
     ("/etc/signpost/", "where the installed service has the four above"),
     ("/var/lib/signpost/", "Signpost's own: serials, the life of keys"),

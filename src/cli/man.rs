@@ -4,7 +4,7 @@
 use super::args::{Args, EXAMPLES, FILES};
 use super::exit::Exit;
 use crate::config::mail_options::MAIL_OPTIONS;
-use crate::config::options::{Change, OPTIONS, OptionRow};
+use crate::config::options::{Change, OPTIONS, OptionRow, ZONE_OPTIONS};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use std::io;
@@ -145,6 +145,16 @@ fn config_page() -> String {
          have a ttl, as a duration such as \"1h\" or in seconds; without it the zone decides.",
     );
     describe_options(&mut roff, MAIL_OPTIONS);
+    roff.control("SH", ["ZONES WITHOUT A FILE"]);
+    paragraphs(
+        &mut roff,
+        "A part of a domain can be served while the rest stays with a hoster: the hoster delegates \
+         _domainkey.example.org (or _dmarc, _mta-sts, _smtp._tls, …) by NS records, and \
+         zones/_domainkey.example.org.toml makes that zone here, without a zone file. SOA and NS come from the table \
+         [zone] of that file, the other records from keys and policy; a [mail] in it is the policy of example.org. \
+         A zone file of that name takes precedence, and [zone] is then not used.",
+    );
+    describe_options(&mut roff, ZONE_OPTIONS);
     roff.control("SH", ["EXAMPLE"]);
     roff.control("nf", []);
     for line in EXAMPLE.lines() {
@@ -269,7 +279,7 @@ mod tests {
             assert!(pages[0].1.contains(&heading), "{heading}");
         }
         assert!(!pages[0].1.contains("signpost man"), "hidden commands stay hidden");
-        for row in OPTIONS.iter().chain(MAIL_OPTIONS) {
+        for row in OPTIONS.iter().chain(MAIL_OPTIONS).chain(ZONE_OPTIONS) {
             let key = row.key.rsplit('.').next().unwrap();
             assert!(pages[1].1.contains(&format!("\\fB{key}\\fR")), "{key}");
         }

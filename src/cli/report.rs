@@ -13,7 +13,7 @@ use crate::name::Name;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The most zones that are shown one by one.
 pub const MANY: usize = 20;
@@ -46,8 +46,8 @@ pub struct ZoneReport {
     pub serial: Option<u32>,
     /// How many records it has.
     pub records: usize,
-    /// The file it comes from.
-    pub source: Option<PathBuf>,
+    /// What it comes from: its file, mostly.
+    pub source: Option<String>,
     /// What was composed into it.
     pub composed: Vec<Composed>,
     /// What the operator should know.
@@ -172,10 +172,10 @@ fn heading(zone: &ZoneReport, paint: Paint) -> String {
         Some(serial) => format!("serial {serial}, {}", count(zone.records, "record")),
         None => paint.paint(Ink::Error, "not served"),
     };
-    let source = zone.source.as_ref().map(|path| {
-        let path = printable(&path.display().to_string());
-        paint.paint(Ink::Faint, &format!(", {path}"))
-    });
+    let source = zone
+        .source
+        .as_ref()
+        .map(|source| paint.paint(Ink::Faint, &format!(", {}", printable(source))));
     let name = paint.paint(Ink::Name, &short(&zone.name));
     format!("{name}  {state}{}\n", source.unwrap_or_default())
 }

@@ -3,7 +3,7 @@
 //! Invariant: the slots `0..file.len()` hold what became of the file's record at that position
 //! (kept, replaced in place, or gone), so the order of the file survives; additions follow.
 
-use super::{Composed, DEFAULT_TTL, Sources};
+use super::{Composed, Sources};
 use crate::finding::{Finding, Place};
 use crate::mail::{Kind, Wanted, ZoneView, dkim_public_key};
 use crate::name::Name;
@@ -62,6 +62,17 @@ impl<'s, 'a> Draft<'s, 'a> {
         let is_second = wanted.kind.is_single() && !self.done.insert((wanted.owner.clone(), wanted.kind));
         if is_second || is_beside_key {
             self.tell_of_second(wanted);
+            return;
+        }
+        if let Some(closer) = self.closer_zone(&wanted.owner) {
+            let (what, owner, from) = (wanted.kind.what(), &wanted.owner, &wanted.from);
+            let note = Finding::note(
+                "compose-in-closer-zone",
+                format!(
+                    "the {what} record of {owner} ({from}) is left to the zone {closer}, which is served here too and has its own policy"
+                ),
+            );
+            self.advise_on_policy((!wanted.yields).then_some(note));
             return;
         }
         if let Some(finding) = self.obstacle(wanted) {
@@ -200,6 +211,15 @@ impl<'s, 'a> Draft<'s, 'a> {
         Some(Place::line(self.sources.files.get(usize::from(file))?, line))
     }
 
+    /// The zone below this one, served here too, that `owner` belongs to.
+    fn closer_zone(&self, owner: &Name) -> Option<Name> {
+        let apex = self.sources.apex;
+        let below = |name: &Name| name != apex && name.is_at_or_below(apex);
+        std::iter::successors(Some(owner.clone()), Name::parent)
+            .take_while(below)
+            .find(|name| (self.sources.hosted)(name))
+    }
+
     /// Why a record cannot stand where it is wanted, if it cannot.
     fn obstacle(&self, wanted: &Wanted) -> Option<Finding> {
         let (what, owner, from) = (wanted.kind.what(), &wanted.owner, &wanted.from);
@@ -254,7 +274,10 @@ impl<'s, 'a> Draft<'s, 'a> {
             .map(|(_, record)| record.ttl)
             .min();
         let of_replaced = same.first().and_then(|&at| self.get(at)).map(|record| record.ttl);
-        of_rrset.or(wanted.ttl).or(of_replaced).unwrap_or(DEFAULT_TTL)
+        of_rrset
+            .or(wanted.ttl)
+            .or(of_replaced)
+            .unwrap_or(self.sources.default_ttl)
     }
 
     fn tell_of_second(&mut self, wanted: &Wanted) {

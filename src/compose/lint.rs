@@ -64,7 +64,7 @@ fn judge_dmarc(draft: &Draft<'_, '_>, owner: &Name, text: &str) -> Vec<Finding> 
         let Some(leave) = dmarc::authorization_owner(&domain, &receiver) else {
             continue;
         };
-        if !is_hosted(draft, &receiver) {
+        if !is_hosted(draft, &leave) {
             findings.push(Finding::note(
                 "dmarc-foreign-receiver",
                 format!("DMARC reports about {domain} go to {receiver}, whose owner must publish `{leave} TXT \"v=DMARC1\"` (RFC 9990)"),

@@ -12,6 +12,8 @@
 //!   of `spf = "auto"`) gives way to the file.
 //! - **Nothing is put where it would not be seen**: below a zone cut (RFC 2181 §6) or a DNAME
 //!   (RFC 6672 §2.4), or beside a CNAME (RFC 1034 §3.6.2); a warning instead.
+//! - **The closest zone has it**: where a zone below this one is served too and holds the name, the
+//!   record is that zone's.
 //! - **A TTL** is the policy's, else that of the record replaced, else [`DEFAULT_TTL`]; but an RRset
 //!   has one TTL (RFC 2181 §5.2), and foreign records of it keep theirs.
 //! - **A wildcard** never answers at `_dmarc`, below `_domainkey` and their like in a zone with
@@ -82,6 +84,8 @@ pub struct Sources<'a> {
     pub places: &'a [(u16, u32)],
     /// The files that `places` counts in.
     pub files: &'a [PathBuf],
+    /// The TTL where neither policy nor zone file sets one: [`DEFAULT_TTL`], or the zone's own.
+    pub default_ttl: u32,
     /// The policy in force for this zone, defaults and the zone's own already merged.
     pub policy: &'a MailPolicy,
     /// The file that a finding about the policy should name.
@@ -103,6 +107,7 @@ impl<'a> Sources<'a> {
             records,
             places: &[],
             files: &[],
+            default_ttl: DEFAULT_TTL,
             policy,
             policy_place: None,
             keys,

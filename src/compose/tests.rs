@@ -520,3 +520,56 @@ fn a_misplaced_dmarc_record_is_told_of() {
     let composition = compose_org(&[txt("example.org", "v=DMARC1; p=none")], "", &[]);
     assert_eq!(codes(&composition), ["dmarc-misplaced"]);
 }
+
+#[test]
+fn what_a_closer_zone_holds_is_left_to_it() {
+    let apex = name("example.org");
+    let records = [soa("example.org"), ns("_dmarc.example.org", "ns1.example.net")];
+    let policy = policy("spf = 'v=spf1 -all'\ndmarc = 'v=DMARC1; p=none'\n[tls_rpt]\nrua = ['t@example.org']");
+    let closer = [name("_dmarc.example.org"), name("_tls.example.org")];
+    let reports = [ReportAuthorization {
+        sender: name("example.net"),
+        receiver: apex.clone(),
+    }];
+    let composition = compose(&Sources {
+        hosted: &|name| closer.contains(name),
+        reports: &reports,
+        ..Sources::new(&apex, &records, &policy, &[])
+    })
+    .into_owned();
+    assert_eq!(composition.records.len(), 3, "{composition:?}");
+    assert_eq!(at(&composition, "example.org")[1..], [r#"TXT "v=spf1 -all""#]);
+    assert_eq!(
+        codes(&composition),
+        ["compose-in-closer-zone", "compose-in-closer-zone"]
+    );
+}
+
+#[test]
+fn a_part_of_a_domain_has_its_keys_and_lets_reports_come() {
+    let policy = policy("spf = 'v=spf1 -all'\ndmarc = 'v=DMARC1; p=none; rua=mailto:d@reports.example.net'");
+    let made = |apex: &str, keys: &[ZoneKey], reports: &[ReportAuthorization]| {
+        let (apex, records) = (name(apex), [soa(apex)]);
+        compose(&Sources {
+            reports,
+            default_ttl: 60,
+            ..Sources::new(&apex, &records, &policy, keys)
+        })
+        .into_owned()
+    };
+    let keys = made("_domainkey.example.org", &[key("s._domainkey.example.org", P_A)], &[]);
+    assert_eq!(at(&keys, "s._domainkey.example.org"), [format!("TXT {P_A:?}")]);
+    assert_eq!((keys.records.len(), keys.records[1].ttl), (2, 60));
+    assert_eq!((keys.findings, keys.empty_names), (vec![], vec![]));
+    let leave = [ReportAuthorization {
+        sender: name("example.com"),
+        receiver: name("example.org"),
+    }];
+    let dmarc = made("_dmarc.example.org", &[], &leave);
+    assert_eq!(
+        at(&dmarc, "example.com._report._dmarc.example.org"),
+        [r#"TXT "v=DMARC1""#]
+    );
+    assert_eq!(at(&dmarc, "_dmarc.example.org").len(), 2);
+    assert_eq!(codes(&dmarc), ["dmarc-foreign-receiver"]);
+}

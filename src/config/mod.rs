@@ -5,8 +5,9 @@
 //! Promises: an unknown key is refused and the nearest known one named; every error has its file,
 //! line and column, the line itself and a cure; an empty file is a good configuration; paths are
 //! relative to the file they stand in. [`options`] and [`mail_options`] are the one list of all
-//! options; the keys of `[mail]` are [`MailPolicy`]'s.
+//! options; the keys of `[mail]` are [`MailPolicy`]'s, those of a zone's `[zone]` are [`Apex`]'s.
 
+mod apex;
 mod error;
 mod excerpt;
 pub mod find;
@@ -20,6 +21,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use apex::Apex;
 pub use error::{ConfigError, Fault};
 pub use excerpt::{Excerpt, printable};
 pub use mail::MailTable;
@@ -27,6 +29,7 @@ pub use transfer::{TransferTable, TsigKey, TsigSecret};
 pub use values::Identity;
 
 use crate::mail::MailPolicy;
+use apex::ApexTable;
 use read::Kind;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -139,6 +142,8 @@ pub struct ZoneConfig {
     pub path: PathBuf,
     /// The zone's own `[transfer]`.
     pub transfer: TransferTable,
+    /// `[zone]`: SOA and NS of a zone that has no zone file.
+    pub apex: Option<Apex>,
     /// The zone's own `[mail]`; see [`Config::policy_for`].
     pub mail: MailTable,
 }
@@ -215,6 +220,7 @@ struct LogTable {
 #[serde(deny_unknown_fields, default)]
 struct ZoneFile {
     transfer: TransferFile,
+    zone: Option<ApexTable>,
     #[serde(rename = "mail")]
     _mail: Option<IgnoredAny>,
 }
@@ -328,6 +334,7 @@ impl ZoneConfig {
         Ok(Self {
             path: path.to_owned(),
             transfer: file.transfer.into(),
+            apex: file.zone.map(|table| table.at(source.place_of(&document, "zone"))),
             mail: MailTable::take(path, text, Kind::Zone, &document)?,
         })
     }
@@ -338,6 +345,7 @@ impl Default for ZoneConfig {
         Self {
             path: PathBuf::new(),
             transfer: TransferTable::default(),
+            apex: None,
             mail: MailTable::absent(Path::new(""), Kind::Zone),
         }
     }

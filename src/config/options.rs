@@ -69,7 +69,93 @@ pub const RATE_IPV4_PREFIX: u8 = 24;
 /// The default of `rate_limit.ipv6_prefix`: what a site has, as BIND counts.
 pub const RATE_IPV6_PREFIX: u8 = 56;
 
-/// All options, in the order in which a person meets them.
+/// The default of `zone.ttl`, that of composed records: an hour.
+pub const ZONE_TTL: u32 = crate::compose::DEFAULT_TTL;
+/// The default of `zone.refresh`: the least that checkers of delegations want.
+pub const ZONE_REFRESH: u32 = 4 * 3600;
+/// The default of `zone.retry`: shorter than refresh (RFC 1912 §2.2).
+pub const ZONE_RETRY: u32 = 3600;
+/// The default of `zone.expire`: two weeks without us (RFC 1912 §2.2).
+pub const ZONE_EXPIRE: u32 = 14 * 86_400;
+/// The default of `zone.minimum`: short, for a new selector is often asked for before it is there.
+pub const ZONE_MINIMUM: u32 = 300;
+/// The default of `zone.serial`.
+pub const ZONE_SERIAL: u32 = 1;
+
+/// The options of `[zone]` in `zones/NAME.toml`, for a zone without a zone file.
+pub const ZONE_OPTIONS: &[OptionRow] = &[
+    OptionRow {
+        key: "zone.nameservers",
+        wants: "a list of host names",
+        default: "none: they must be named",
+        change: Change::AtOnce,
+        example: r#"nameservers = ["ns1.example.org", "ns2.example.net"]"#,
+        text: "The NS records of the zone: the same hosts that the zone above delegates it to. The first is the \
+               primary of the SOA.",
+    },
+    OptionRow {
+        key: "zone.hostmaster",
+        wants: "a mail address, as a string",
+        default: "hostmaster of the domain: hostmaster@example.org for _domainkey.example.org",
+        change: Change::AtOnce,
+        example: r#"hostmaster = "hostmaster@example.org""#,
+        text: "Whom to write to about the zone, in its SOA.",
+    },
+    OptionRow {
+        key: "zone.ttl",
+        wants: DURATION,
+        default: r#""1h""#,
+        change: Change::AtOnce,
+        example: r#"ttl = "1h""#,
+        text: "The TTL of SOA and NS, and of every record for which [mail] sets none.",
+    },
+    OptionRow {
+        key: "zone.refresh",
+        wants: DURATION,
+        default: r#""4h""#,
+        change: Change::AtOnce,
+        example: r#"refresh = "4h""#,
+        text: "How often secondaries ask for a newer version.",
+    },
+    OptionRow {
+        key: "zone.retry",
+        wants: DURATION,
+        default: r#""1h""#,
+        change: Change::AtOnce,
+        example: r#"retry = "1h""#,
+        text: "How soon they ask again when that failed; shorter than refresh.",
+    },
+    OptionRow {
+        key: "zone.expire",
+        wants: DURATION,
+        default: r#""14d""#,
+        change: Change::AtOnce,
+        example: r#"expire = "14d""#,
+        text: "How long they go on without hearing from this server; a week at least.",
+    },
+    OptionRow {
+        key: "zone.minimum",
+        wants: DURATION,
+        default: r#""5m""#,
+        change: Change::AtOnce,
+        example: r#"minimum = "5m""#,
+        text: "How long resolvers believe that a name is not there (RFC 2308). A new selector that was asked for too \
+               early is seen after that.",
+    },
+    OptionRow {
+        key: "zone.serial",
+        wants: "a number from 1 to 4294967295",
+        default: "1",
+        change: Change::AtOnce,
+        example: "serial = 1",
+        text: "Where the serial begins; it moves by itself with the content. If the state directory was lost, set it \
+               above what secondaries hold.",
+    },
+];
+
+const DURATION: &str = "a duration, as a string or in seconds";
+
+/// All options of `signpost.toml`, in the order in which a person meets them.
 pub const OPTIONS: &[OptionRow] = &[
     OptionRow {
         key: "listen",
@@ -87,8 +173,9 @@ pub const OPTIONS: &[OptionRow] = &[
         change: Change::Restart,
         example: r#"zones = "zones""#,
         text: "Where the zone files are. NAME.zone is the master file of the zone NAME, and its presence is \
-               the configuration; NAME.toml beside it holds what is particular to that zone. Sub-folders are \
-               fine; root.zone is the root.",
+               the configuration; NAME.toml beside it holds what is particular to that zone. Without a master \
+               file, NAME.toml can make a zone of its own: see ZONES WITHOUT A FILE. Sub-folders are fine; \
+               root.zone is the root.",
     },
     OptionRow {
         key: "keys",
@@ -289,7 +376,8 @@ pub const OPTIONS: &[OptionRow] = &[
 
 /// The row of `key`, written with its table: `tcp.idle`.
 pub fn row(key: &str) -> Option<&'static OptionRow> {
-    OPTIONS.iter().chain(MAIL_OPTIONS).find(|row| row.key == key)
+    let mut all = OPTIONS.iter().chain(MAIL_OPTIONS).chain(ZONE_OPTIONS);
+    all.find(|row| row.key == key)
 }
 
 /// The words of the top of the file: keys without a table, and tables.

@@ -121,6 +121,14 @@ impl Source<'_> {
         error
     }
 
+    /// The line of a key at the top of the file.
+    pub(super) fn place_of(&self, document: &Spanned<DeTable<'_>>, key: &str) -> Place {
+        match document.get_ref().get_key_value(key) {
+            Some((key, _)) => Place::line(self.path, self.position(key.span().start).0),
+            None => Place::file(self.path),
+        }
+    }
+
     /// Line and column in characters, both from 1.
     fn position(&self, at: usize) -> (u32, u32) {
         let mut at = at.saturating_sub(self.start).min(self.text.len());
@@ -217,7 +225,10 @@ fn advise(message: &str, key: Option<&str>, kind: Kind) -> Advice {
         return Advice {
             fault: Fault::MissingKey,
             what: format!("`{word}` is missing{table}"),
-            cure: format!("add a line `{word} = …`"),
+            cure: match key.and_then(|table| options::row(&format!("{table}.{word}"))) {
+                Some(row) => format!("add a line such as `{}`", row.example),
+                None => format!("add a line `{word} = …`"),
+            },
         };
     }
     for prefix in ["invalid type: ", "invalid value: ", "invalid length "] {
@@ -284,7 +295,9 @@ fn unknown_key(word: &str, known: Vec<String>, key: Option<&str>, kind: Kind) ->
         Some(table) => format!("there is no key `{word}` in [{table}]"),
         None => format!("there is no key `{word}`"),
     };
-    let cure = if let Some(near) = nearest(word, &known) {
+    let cure = if kind == Kind::Server && table.is_none() && word == "zone" {
+        "it belongs to a zone without a zone file: write it into the NAME.toml of that zone".to_owned()
+    } else if let Some(near) = nearest(word, &known) {
         format!("did you mean `{near}`?")
     } else if options::is_top_level(word) {
         match kind {

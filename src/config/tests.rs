@@ -1,5 +1,5 @@
 use super::mail_options::MAIL_OPTIONS;
-use super::options::{Change, OPTIONS, OptionRow};
+use super::options::{Change, OPTIONS, OptionRow, ZONE_OPTIONS};
 use super::*;
 use proptest::prelude::*;
 use std::fmt::Write;
@@ -147,6 +147,8 @@ fn an_error_names_the_place_shows_the_line_and_knows_the_cure() {
         "[cookies]\nenabled = \"yes\"\n",
         "[rate_limit]\nresponses_per_second = 0\n",
         "[rate_limit]\nipv4_prefix = 33\n",
+        // Of another file.
+        "[zone]\nnameservers = [\"ns1.example.org\"]\n",
         // No TOML.
         "listen = [\"192.0.2.1:53\"\nzones = \"z\"\n",
         "zones = zones\n",
@@ -162,7 +164,25 @@ fn an_error_names_the_place_shows_the_line_and_knows_the_cure() {
 
 #[test]
 fn an_error_in_a_zone_file_knows_what_belongs_elsewhere() {
-    let cases = ["listen = []\n", "[mial]\n", "colour = \"blue\"\n"];
+    let cases = [
+        "listen = []\n",
+        "[mial]\n",
+        "colour = \"blue\"\n",
+        "[zon]\n",
+        "[zone]\n",
+        "# nobody\n[zone]\nttl = \"1h\"\n",
+        "[zone]\nnameserver = [\"ns1.example.org\"]\n",
+        "[zone]\nnameservers = \"ns1.example.org\"\n",
+        "[zone]\nnameservers = []\n",
+        "[zone]\nnameservers = [\"192.0.2.1\"]\n",
+        "[zone]\nnameservers = [\"ns1\"]\n",
+        "[zone]\nnameservers = [\"ns1..example.org\"]\n",
+        "[zone]\nnameservers = [\"ns1.example.org\", \"NS1.example.org.\"]\n",
+        "[zone]\nnameservers = [\"ns1.example.org\"]\nhostmaster = \"hostmaster.example.org\"\n",
+        "[zone]\nnameservers = [\"ns1.example.org\"]\nrefresh = \"4\"\n",
+        "[zone]\nnameservers = [\"ns1.example.org\"]\nminimum = -1\n",
+        "[zone]\nnameservers = [\"ns1.example.org\"]\nexpire = true\n",
+    ];
     let shown: String = cases
         .iter()
         .map(|text| show(&ZoneConfig::parse(text, Path::new("zones/example.org.toml")).unwrap_err()) + "\n")
@@ -217,6 +237,36 @@ fn every_row_of_the_tables_is_true() {
         );
         assert!(row.key == "mail.spf.hosts" || wrong.what.contains(row.wants), "{wrong}");
     }
+}
+
+#[test]
+fn every_row_of_a_zone_s_table_is_true() {
+    let path = Path::new("zones/_dmarc.example.org.toml");
+    let apex = |lines: &str| ZoneConfig::parse(&format!("[zone]\n{lines}"), path).map(|zone| zone.apex.unwrap());
+    let servers = "nameservers = [\"ns1.example.org\"]\n";
+    for row in ZONE_OPTIONS {
+        let key = row.key.strip_prefix("zone.").unwrap();
+        let others = if key == "nameservers" { "" } else { servers };
+        assert!(row.example.starts_with(&format!("{key} = ")), "{}", row.example);
+        assert!(apex(&format!("{others}{}\n", row.example)).is_ok(), "{}", row.example);
+        let wrong = apex(&format!("{others}{key} = 1979-05-27\n")).unwrap_err();
+        assert!(
+            wrong.fault == Fault::WrongType && wrong.what.contains(row.wants),
+            "{wrong}"
+        );
+        if row.default.starts_with('"') || row.default == "1" {
+            let written = apex(&format!("{servers}{key} = {}\n", row.default)).unwrap();
+            assert_eq!(written, apex(servers).unwrap(), "{key}");
+        }
+    }
+    let unknown = apex(&format!("{servers}qqqqq = 1\n")).unwrap_err();
+    for key in unknown.cure.split('`').skip(1).step_by(2) {
+        assert!(
+            options::row(&format!("zone.{key}")).is_some(),
+            "{key} is not in the table"
+        );
+    }
+    assert_eq!(unknown.cure.split('`').skip(1).step_by(2).count(), ZONE_OPTIONS.len());
 }
 
 #[test]

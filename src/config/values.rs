@@ -238,7 +238,7 @@ impl<'de> Deserialize<'de> for Workers {
 }
 
 /// Reads a string by a function; anything but a string is of the wrong type.
-struct Text<T>(&'static str, fn(&str) -> Result<T, String>);
+pub(super) struct Text<T>(pub(super) &'static str, pub(super) fn(&str) -> Result<T, String>);
 
 impl<T> Visitor<'_> for Text<T> {
     type Value = T;

@@ -45,6 +45,7 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
     sources.follow_keys_elsewhere(&mut watcher);
     let settled = sources.settle();
     let mut findings = sources.take_findings();
+    findings.extend(settled.idle.into_iter().map(|(_, finding)| finding));
     findings.extend(unread);
     findings.extend(cookies);
     findings.extend(exposed);
@@ -131,7 +132,9 @@ fn live_keys(sources: &Sources, apex: &Name) -> Vec<ZoneKey> {
     let mut keys = Vec::new();
     for domain in sources.domains_of(apex) {
         for key in sources.keys_of(&domain) {
-            if let Ok(owner) = key.owner() {
+            if let Ok(owner) = key.owner()
+                && sources.is_home(apex, &domain, &owner)
+            {
                 keys.push(ZoneKey {
                     owner,
                     record: key.record.clone(),

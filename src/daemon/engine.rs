@@ -14,7 +14,6 @@ use crate::publish::{Change, Fate, Outcome, Periods, Prepared, Publisher, Shared
 use crate::record::Record;
 use crate::watch::{Batch, Watcher};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The most zones that are composed and published at a time: what is in memory twice meanwhile.
@@ -114,12 +113,15 @@ impl Engine {
             self.sources.touch_domain(domain);
         }
         self.sources.follow_keys_elsewhere(&mut self.watcher);
-        let Settled { compose, removed } = self.sources.settle();
+        let Settled { compose, removed, idle } = self.sources.settle();
         self.refresh_rules(compose.iter().chain(&removed));
         self.news.add(self.sources.take_findings());
         let remove = |apex| self.publisher.prepare(Change::Remove { apex });
         let removed = removed.into_iter().map(remove).collect();
         self.publish_batch(removed);
+        for (apex, finding) in idle {
+            self.news.zone_refused(apex, vec![finding]);
+        }
         let of = compose.len();
         // Zones below others come first: no zone ever answers for a name of a zone that is not there yet.
         let mut rest = compose.into_iter().peekable();
@@ -142,9 +144,9 @@ impl Engine {
         true
     }
 
-    /// Publishes what was touched and says what became of the zone of `domain`.
-    pub(super) fn publish_for(&mut self, domain: &Name) -> Option<Fate> {
-        let apex = self.sources.zones.closest_enclosing(domain)?.clone();
+    /// Publishes what was touched and says what became of the zone of `owner`.
+    pub(super) fn publish_for(&mut self, owner: &Name) -> Option<Fate> {
+        let apex = self.sources.zones.closest_enclosing(owner)?.clone();
         self.publish();
         Some(self.news.fate_of(&apex))
     }
@@ -200,19 +202,20 @@ impl Engine {
         ready
     }
 
-    /// The keys of all signing domains of a zone, each moved on to where in its life it is now.
+    /// The keys that a zone is to show, of all its signing domains, each moved on to where in its life it is now.
     fn keys_to_show(&mut self, apex: &Name) -> Vec<ZoneKey> {
-        let rotation = &self.sources.policy(apex).dkim.rotation;
-        let periods = Periods {
-            retire: rotation.retire,
-            forget: rotation.forget,
-        };
         let mut keys = Vec::new();
         for domain in self.sources.domains_of(apex) {
+            let rotation = &self.sources.key_policy(&domain, apex).dkim.rotation;
+            let periods = Periods {
+                retire: rotation.retire,
+                forget: rotation.forget,
+            };
             let turn = self
                 .publisher
                 .turn_keys(&domain, &self.sources.keys_of(&domain), now(), periods);
-            keys.extend(turn.show);
+            let shown = turn.show.into_iter();
+            keys.extend(shown.filter(|key| self.sources.is_home(apex, &domain, &key.owner)));
             self.news.domain(domain, turn.findings);
         }
         keys
@@ -240,14 +243,8 @@ impl Engine {
         let Self {
             sources, news, zones, ..
         } = self;
-        let file_of = |apex: &Name| {
-            sources
-                .zones
-                .get(apex)
-                .and_then(|source| source.file())
-                .map(Path::to_owned)
-        };
-        news.start_report(&sources.config, listen, &zones.load(), file_of, paint)
+        let source_of = |apex: &Name| sources.source_of(apex);
+        news.start_report(&sources.config, listen, &zones.load(), source_of, paint)
     }
 }
 

@@ -12,7 +12,6 @@ use crate::publish::{Fate, Published, Serial};
 use crate::zone::ZoneSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 /// Collects until the start is reported, logs from then on.
 #[derive(Debug, Default)]
@@ -64,7 +63,9 @@ impl News {
             Fate::Served | Fate::Removed => self.unserved.remove(&apex),
             Fate::Waiting | Fate::Refused => self.unserved.insert(apex.clone(), fate),
         };
-        if self.started {
+        if fate == Fate::Removed && !changed {
+            // It never was served: nothing to tell.
+        } else if self.started {
             // A zone that waits is tried again and again; once is enough to say so.
             if fate != Fate::Waiting || before != Some(fate) {
                 tell(&apex, fate, old, new, changed);
@@ -115,13 +116,13 @@ impl News {
         config: &Config,
         listen: &[SocketAddr],
         zones: &ZoneSet,
-        file_of: impl Fn(&Name) -> Option<PathBuf>,
+        source_of: impl Fn(&Name) -> Option<String>,
         paint: Paint,
     ) -> String {
         self.started = true;
         let mut told = std::mem::take(&mut self.start);
         for report in told.shown_mut() {
-            report.source = file_of(&report.name);
+            report.source = source_of(&report.name);
             if let Some(zone) = zones.get(&report.name) {
                 report.serial = Some(zone.serial());
                 report.records = zone.record_count();

@@ -65,8 +65,13 @@ impl Daemon {
         let mut lines: Vec<(Name, String)> = zones
             .iter()
             .map(|zone| {
+                let without_file = self.engine.sources.zones.get(zone.apex());
+                let source = match without_file.and_then(|source| source.without_file()) {
+                    Some(table) => format!(", composed from {}", table.place.file.display()),
+                    None => String::new(),
+                };
                 let line = format!(
-                    "{} serial {}, {} records",
+                    "{} serial {}, {} records{source}",
                     zone.apex(),
                     zone.serial(),
                     zone.record_count()
@@ -120,7 +125,8 @@ impl Daemon {
             return Reply::failed(finding.to_string());
         }
         self.engine.sources.touch_domain(domain.clone());
-        match self.engine.publish_for(&domain) {
+        let owner = domain.prefixed(&format!("{selector}._domainkey"));
+        match owner.ok().and_then(|owner| self.engine.publish_for(&owner)) {
             Some(Fate::Served) => Reply::done(format!(
                 "{selector}._domainkey.{domain} now says p=, and no signature made with that key verifies\n"
             )),

@@ -4,7 +4,10 @@
 //! composed again; [`Sources::compose`] composes them, on all cores if there are many. Only what
 //! changed is read: a key costs its file, its signing domain and its zone, whatever the total.
 
+mod parts;
+
 use super::base::{Base, PackedBase};
+use super::fileless;
 use super::key_files::{KeyNews, read_key_file};
 use super::zones::{Reading, ZoneFiles};
 use crate::compose::{self, Composition, ReportAuthorization, ZoneKey};
@@ -52,8 +55,12 @@ pub(super) struct Sources {
     destinations: BTreeMap<Name, Vec<Name>>,
     /// The same the other way round: who sends reports to a receiver.
     reports: BTreeMap<Name, BTreeSet<Name>>,
+    /// The zones that hold a part of a domain's names, such as `_domainkey.example.org`, by domain.
+    parts: BTreeMap<Name, BTreeSet<Name>>,
     /// The zones that must be composed again, in any order and more than once.
     dirty: Vec<Name>,
+    /// Zones that may have come or gone with the reading of their policy file.
+    unsettled: BTreeSet<Name>,
     /// What is to be told and belongs to no zone.
     pub(super) findings: Vec<Finding>,
     /// Has `signpost.toml` changed?
@@ -69,6 +76,8 @@ pub(super) struct Settled {
     pub(super) compose: Vec<Name>,
     /// The zones whose file is gone.
     pub(super) removed: Vec<Name>,
+    /// The policy files that belong to no zone.
+    pub(super) idle: Vec<(Name, Finding)>,
 }
 
 /// A zone composed.
@@ -97,7 +106,9 @@ impl Sources {
             domains: BTreeSet::new(),
             destinations: BTreeMap::new(),
             reports: BTreeMap::new(),
+            parts: BTreeMap::new(),
             dirty: Vec::new(),
+            unsettled: BTreeSet::new(),
             findings,
             config_stale: false,
             includes_changed: false,
@@ -154,15 +165,14 @@ impl Sources {
 
     fn note_zone(&mut self, path: PathBuf, kind: Kind) {
         self.dirty.extend(self.zones.note_include(&path));
+        let is_policy = path.extension().is_some_and(|extension| extension == "toml");
         let (apex, findings) = self.zones.note(path, kind);
         self.findings.extend(findings);
         let Some(apex) = apex else { return };
-        // A zone that comes or goes takes over or gives back the signing domains below it.
-        if let Some(parent) = apex.parent()
-            && let Some(above) = self.zones.closest_enclosing(&parent)
-        {
-            let above = self.domains_below(&apex).next().map(|_| above.clone());
-            self.dirty.extend(above);
+        if is_policy || mail::part_of(&apex).is_some() {
+            self.unsettled.insert(apex.clone());
+        } else {
+            self.touch_zone_above(&apex);
         }
         self.dirty.push(apex);
     }
@@ -197,11 +207,9 @@ impl Sources {
         }
     }
 
-    /// The zone of this signing domain must be composed again.
+    /// The zones of this signing domain must be composed again.
     pub(super) fn touch_domain(&mut self, domain: Name) {
-        if let Some(apex) = self.zones.closest_enclosing(&domain) {
-            self.dirty.push(apex.clone());
-        }
+        self.touch_zones_of(&domain);
         self.domains.insert(domain);
     }
 
@@ -216,14 +224,28 @@ impl Sources {
         self.reload_config();
         let mut dirty = in_order(std::mem::take(&mut self.dirty));
         for apex in &dirty {
-            self.refresh_policy(apex);
+            if let Some(source) = self.zones.get_mut(apex) {
+                self.findings.extend(source.refresh_policy(&self.config));
+            }
+        }
+        self.settle_parts();
+        for apex in &dirty {
+            self.settle_reports(apex);
         }
         if !self.dirty.is_empty() {
             dirty.append(&mut self.dirty);
             dirty = in_order(dirty);
         }
-        let (compose, removed) = dirty.into_iter().partition(|apex| self.zones.has_file(apex));
-        Settled { compose, removed }
+        let (compose, removed): (_, Vec<Name>) = dirty.into_iter().partition(|apex| self.zones.is_zone(apex));
+        let idle = removed.iter().filter_map(|apex| {
+            let finding = self.zones.get(apex)?.judge(apex)?;
+            Some((apex.clone(), finding))
+        });
+        Settled {
+            idle: idle.collect(),
+            compose,
+            removed,
+        }
     }
 
     fn reload_config(&mut self) {
@@ -259,19 +281,6 @@ impl Sources {
         }
     }
 
-    /// Reads the zone's own policy if it changed, and keeps the book of who reports where.
-    fn refresh_policy(&mut self, apex: &Name) {
-        if let Some(source) = self.zones.get_mut(apex) {
-            self.findings.extend(source.refresh_policy(&self.config));
-        }
-        let destinations = if self.zones.has_file(apex) {
-            mail::report_destinations(self.policy(apex), apex)
-        } else {
-            vec![]
-        };
-        self.set_report_destinations(apex, &destinations);
-    }
-
     fn set_report_destinations(&mut self, sender: &Name, destinations: &[Name]) {
         let before = match destinations {
             [] => self.destinations.remove(sender),
@@ -282,30 +291,18 @@ impl Sources {
             if let Some(senders) = self.reports.get_mut(receiver) {
                 senders.remove(sender);
             }
-            self.touch_zone_of(receiver);
+            self.touch_zones_of(receiver);
         }
         for receiver in destinations.iter().filter(|receiver| !before.contains(receiver)) {
             self.reports.entry(receiver.clone()).or_default().insert(sender.clone());
-            self.touch_zone_of(receiver);
+            self.touch_zones_of(receiver);
         }
-    }
-
-    fn touch_zone_of(&mut self, name: &Name) {
-        self.dirty.extend(self.zones.closest_enclosing(name).cloned());
     }
 
     fn domains_below<'s>(&'s self, apex: &'s Name) -> impl Iterator<Item = &'s Name> {
         self.domains
             .range(apex.clone()..)
             .take_while(move |domain| domain.is_at_or_below(apex))
-    }
-
-    /// The signing domains whose closest enclosing zone is this one.
-    pub(super) fn domains_of(&self, apex: &Name) -> Vec<Name> {
-        self.domains_below(apex)
-            .filter(|domain| self.zones.closest_enclosing(domain) == Some(apex))
-            .cloned()
-            .collect()
     }
 
     /// The zone's policy, defaults where it has none of its own.
@@ -360,14 +357,19 @@ impl Sources {
             None => Reading::nothing(),
         };
         let base = reading.base.take();
+        let source = self.zones.get(&apex);
+        let without_file = source.and_then(|source| source.without_file());
+        let mut findings = reading.findings.clone();
+        findings.extend(source.and_then(|source| source.judge(&apex)));
         let (policy_place, reports) = (self.policy_place(&apex), self.reports_to(&apex));
-        let hosted = |name: &Name| self.zones.has_file(name);
-        let composition = base.as_ref().map(|base| {
+        let hosted = |name: &Name| self.zones.is_zone(name);
+        let mut composition = base.as_ref().map(|base| {
             compose::compose(&compose::Sources {
                 apex: &apex,
                 records: &base.records,
                 places: &base.places,
                 files: &base.files,
+                default_ttl: without_file.map_or(compose::DEFAULT_TTL, |zone| zone.ttl),
                 policy: self.policy(&apex),
                 policy_place: Some(&policy_place),
                 keys,
@@ -376,13 +378,33 @@ impl Sources {
             })
         });
         let is_composed = composition.as_ref().is_some_and(|made| !made.composed.is_empty());
+        if let (Some(composition), Some(base)) = (&mut composition, &base) {
+            findings.extend(self.not_delegated(&apex, &composition.records, reading.soa.as_ref()));
+            if let Some(zone) = without_file {
+                if composition.composed.is_empty() {
+                    findings.push(fileless::nothing_composed(zone, &apex));
+                }
+                composition.composed.splice(0..0, fileless::composed(zone, base));
+            }
+        }
         let done = then(Made {
             apex: apex.clone(),
             composition,
             soa: reading.soa.take(),
-            findings: reading.findings.clone(),
+            findings,
         });
-        (apex, done, reading, base.filter(|_| is_composed).map(Base::pack))
+        let keep = is_composed && without_file.is_none();
+        (apex, done, reading, base.filter(|_| keep).map(Base::pack))
+    }
+
+    /// What a zone is made from, for the report: its file, or the file of its `[zone]`.
+    pub(super) fn source_of(&self, apex: &Name) -> Option<String> {
+        let source = self.zones.get(apex)?;
+        let path = source.origin()?.display();
+        Some(match source.file() {
+            Some(_) => path.to_string(),
+            None => format!("composed from {path}"),
+        })
     }
 
     /// Where the zone's policy is written.
@@ -393,10 +415,12 @@ impl Sources {
 
     /// Who sends DMARC reports to receivers in this zone.
     fn reports_to(&self, apex: &Name) -> Vec<ReportAuthorization> {
+        let of_part = mail::part_of(apex).and_then(|domain| self.reports.get_key_value(&domain));
         self.reports
             .range(apex.clone()..)
             .take_while(|(receiver, _)| receiver.is_at_or_below(apex))
             .filter(|(receiver, _)| self.zones.closest_enclosing(receiver) == Some(apex))
+            .chain(of_part)
             .flat_map(|(receiver, senders)| {
                 senders.iter().map(|sender| ReportAuthorization {
                     sender: sender.clone(),

@@ -2,13 +2,15 @@
 //! reading of each.
 //!
 //! `NAME.zone` makes the zone `NAME` (`root.zone` the root), `NAME.toml` beside it is that zone's
-//! own policy; the folder does not matter. Of two files for one zone the first by path counts.
+//! own policy, or makes a zone by itself if it has `[zone]` and there is no zone file; the folder does
+//! not matter. Of two files for one zone the first by path counts.
 //! A file that does not parse leaves its last good reading in force. Records of a zone into which
 //! nothing is composed are not kept: the served zone has them, and its file is read again when
 //! needed.
 
 use super::base::{Base, PackedBase};
-use crate::config::{Config, ConfigError, TransferTable, ZoneConfig, find};
+use super::fileless;
+use crate::config::{Apex, Config, ConfigError, TransferTable, ZoneConfig, find};
 use crate::finding::{Finding, Place};
 use crate::mail::MailPolicy;
 use crate::name::Name;
@@ -136,9 +138,9 @@ impl ZoneFiles {
         self.zones.keys().cloned().collect()
     }
 
-    /// Is there a zone file for this name?
-    pub(super) fn has_file(&self, apex: &Name) -> bool {
-        self.zones.get(apex).is_some_and(|source| source.file.is_some())
+    /// Is there a zone of this name, by a zone file or without one?
+    pub(super) fn is_zone(&self, apex: &Name) -> bool {
+        self.zones.get(apex).is_some_and(ZoneSource::is_zone)
     }
 
     /// The zone that `name` belongs to.
@@ -146,7 +148,7 @@ impl ZoneFiles {
         let mut at = Some(name.clone());
         while let Some(candidate) = at {
             if let Some((apex, source)) = self.zones.get_key_value(&candidate)
-                && source.file.is_some()
+                && source.is_zone()
             {
                 return Some(apex);
             }
@@ -163,11 +165,11 @@ impl ZoneFiles {
         self.zones.get_mut(apex)
     }
 
-    /// Every name with a zone file.
+    /// The name of every zone.
     pub(super) fn apexes(&self) -> impl Iterator<Item = &Name> {
         self.zones
             .iter()
-            .filter(|(_, source)| source.file.is_some())
+            .filter(|(_, source)| source.is_zone())
             .map(|(apex, _)| apex)
     }
 
@@ -273,6 +275,39 @@ impl ZoneSource {
         }
     }
 
+    fn is_zone(&self) -> bool {
+        self.file.is_some() || self.without_file().is_some()
+    }
+
+    /// The `[zone]` of the policy file, used or not.
+    fn table(&self) -> Option<&Apex> {
+        self.more.as_ref()?.config.as_ref()?.apex.as_ref()
+    }
+
+    /// What makes the zone when there is no zone file.
+    pub(super) fn without_file(&self) -> Option<&Apex> {
+        self.table().filter(|_| self.file.is_none())
+    }
+
+    /// The file that makes the zone.
+    pub(super) fn origin(&self) -> Option<&Path> {
+        self.file().or_else(|| Some(self.without_file()?.place.file.as_path()))
+    }
+
+    /// What is amiss with the two kinds of files as they are together.
+    pub(super) fn judge(&self, apex: &Name) -> Option<Finding> {
+        match (self.file(), self.table()) {
+            (Some(file), Some(zone)) => Some(fileless::unused(zone, file)),
+            (None, None) => {
+                let more = self.more.as_ref()?;
+                // One that never could be read has been told of.
+                more.config.as_ref()?;
+                Some(fileless::policy_without_zone(more.policies.first()?, apex))
+            }
+            _ => None,
+        }
+    }
+
     /// The zone file that counts.
     pub(super) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
@@ -315,10 +350,14 @@ impl ZoneSource {
                     more.config = Some(Box::new(config));
                     findings.extend(duplicates(path, more.policies.iter().skip(1), "policy"));
                 }
-                Err(error) => findings.push(policy_error(error)),
+                Err(error) => {
+                    let is_served = self.file.is_some() || more.config.is_some();
+                    findings.push(policy_error(error, is_served));
+                }
             }
         }
-        match defaults.policy_for(more.config.get_or_insert_default()) {
+        let none = ZoneConfig::default();
+        match defaults.policy_for(more.config.as_deref().unwrap_or(&none)) {
             Ok(policy) => more.policy = Some(Box::new(policy)),
             Err(error) => findings.push(error.finding()),
         }
@@ -329,8 +368,13 @@ impl ZoneSource {
     /// a file that does not parse gives the records last kept, or else `served`, those of the zone
     /// that is served.
     pub(super) fn read(&self, apex: &Name, open: &dyn Open, served: impl FnOnce() -> Option<Vec<Record>>) -> Reading {
+        let of_table = |zone| fileless::base(zone, apex);
         let Some(path) = self.file() else {
-            return Reading::nothing();
+            return self.without_file().map_or_else(Reading::nothing, |zone| Reading {
+                soa: Some(zone.place.clone()),
+                base: Some(of_table(zone)),
+                ..Reading::nothing()
+            });
         };
         let kept = || {
             self.more
@@ -373,7 +417,8 @@ impl ZoneSource {
                     places: vec![],
                     files: vec![],
                 };
-                let base = kept().map(|(_, base)| base).or_else(|| served().map(unplaced));
+                let base = kept().map(|(_, base)| base).or_else(|| self.table().map(of_table));
+                let base = base.or_else(|| served().map(unplaced));
                 let rest = if base.is_some() {
                     "the last good version stays served"
                 } else {
@@ -416,8 +461,11 @@ fn duplicates<'p>(
     })
 }
 
-fn policy_error(error: ConfigError) -> Finding {
-    error.finding().and_then_cure("the last good policy stays in force")
+fn policy_error(error: ConfigError, is_served: bool) -> Finding {
+    error.finding().and_then_cure(match is_served {
+        true => "the last good policy stays in force",
+        false => "nothing is served of it until then",
+    })
 }
 
 /// The zone that a file name stands for.

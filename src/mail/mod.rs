@@ -19,6 +19,10 @@
 //! | `[mail.services]` | SRV, `autoconfig` | RFC 6186, RFC 8314; [`services`] |
 //! | `never`, `sends` | null MX, `v=spf1 -all`, `p=reject` | RFC 7505; below |
 //!
+//! A zone may hold only a part of a domain's names, as `_domainkey.example.org` does where the rest stays
+//! at a hoster: [`part_of`] tells, and then the policy is that of the domain and what it asks for
+//! elsewhere is left out.
+//!
 //! What a policy asks for is a list of [`Wanted`]; [`crate::compose`] decides how it meets the zone
 //! file. The lints judge the finished records, whoever wrote them.
 
@@ -48,6 +52,7 @@ use crate::name::Name;
 use serde::Deserialize;
 
 pub use kind::{Kind, Wanted, is_spf};
+pub(crate) use read::seconds;
 pub use read::{NoPeriod, NoReportUri, Period, PolicyName, ReportUri};
 pub use tags::dkim_public_key;
 pub use view::{Known, ZoneView};
@@ -87,6 +92,9 @@ pub struct MailPolicy {
 /// Of two records of one kind at one name the first counts.
 pub fn wanted(policy: &MailPolicy, zone: &ZoneView<'_>) -> (Vec<Wanted>, Vec<Finding>) {
     let apex = zone.apex();
+    if let Some(domain) = part_of(apex) {
+        return wanted_in_part(policy, zone, &domain);
+    }
     let mut findings = vec![];
     let mut wanted = match policy.sends {
         Some(false) => silent::of_zone(policy, zone),
@@ -103,11 +111,43 @@ pub fn wanted(policy: &MailPolicy, zone: &ZoneView<'_>) -> (Vec<Wanted>, Vec<Fin
     wanted.extend(policy.sender_id.wanted(apex, spf.as_deref(), &mut findings));
     wanted.extend(policy.dkim.wanted(apex));
     wanted.extend(policy.tls_rpt.wanted(apex));
-    wanted.extend(policy.mta_sts.wanted(zone, &mut findings));
+    wanted.extend(policy.mta_sts.wanted(apex, zone, &mut findings));
     wanted.extend(policy.bimi.wanted(apex));
     wanted.extend(policy.caa.wanted(apex));
     wanted.extend(policy.services.wanted(apex, &mut findings));
     findings.extend(historic_note(&wanted, apex));
+    (wanted, findings)
+}
+
+/// The mail domain of which a zone with this apex holds only a part: `example.org` for
+/// `_domainkey.example.org`. `None` for a zone that may be a mail domain itself: no host, and so no
+/// mail domain, has an underscore in its name (RFC 8552 §1.1, RFC 5321 §2.3.5).
+pub fn part_of(apex: &Name) -> Option<Name> {
+    let is_underscored = |label: &[u8]| label.starts_with(b"_");
+    let at = apex
+        .labels()
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rposition(is_underscored)?;
+    std::iter::successors(Some(apex.clone()), Name::parent).nth(at + 1)
+}
+
+/// What `domain` asks for in a zone that holds only a part of its names. SPF, null MX and CAA stand
+/// at names of hosts, which are never in such a zone.
+fn wanted_in_part(policy: &MailPolicy, zone: &ZoneView<'_>, domain: &Name) -> (Vec<Wanted>, Vec<Finding>) {
+    let mut findings = vec![];
+    let mut wanted = vec![];
+    wanted.extend(match policy.sends {
+        Some(false) => silent::dmarc(policy, domain),
+        _ => policy.dmarc.wanted(domain),
+    });
+    wanted.extend(policy.dkim.wanted(domain));
+    wanted.extend(policy.tls_rpt.wanted(domain));
+    wanted.extend(policy.mta_sts.wanted(domain, zone, &mut findings));
+    wanted.extend(policy.bimi.wanted(domain));
+    wanted.extend(policy.services.wanted(domain, &mut findings));
+    wanted.retain(|wanted| wanted.owner.is_at_or_below(zone.apex()));
+    findings.extend(historic_note(&wanted, zone.apex()));
     (wanted, findings)
 }
 
@@ -145,12 +185,12 @@ fn apex_spf(wanted: &[Wanted], zone: &ZoneView<'_>) -> Option<String> {
     String::from_utf8(record.joined_text().into_owned()).ok()
 }
 
-/// The foreign domains to which the policy of `apex` sends DMARC reports, sorted. Where such a
+/// The foreign domains to which the policy of `domain` sends DMARC reports, sorted. Where such a
 /// domain's zone is served here too, it is composed as a [`dmarc::authorization_owner`] there.
-pub fn report_destinations(policy: &MailPolicy, apex: &Name) -> Vec<Name> {
+pub fn report_destinations(policy: &MailPolicy, domain: &Name) -> Vec<Name> {
     let record = match policy.sends {
         Some(false) => Some(policy.dmarc.silent_text()),
         _ => policy.dmarc.text(),
     };
-    record.map_or_else(Vec::new, |record| dmarc::foreign_destinations(&record, apex))
+    record.map_or_else(Vec::new, |record| dmarc::foreign_destinations(&record, domain))
 }

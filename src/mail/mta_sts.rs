@@ -98,37 +98,47 @@ pub fn policy_id_of(text: &str) -> String {
 }
 
 impl MtaStsPolicy {
-    /// The record asked for, at `_mta-sts` (RFC 8461 §3.1).
-    pub fn wanted(&self, zone: &ZoneView<'_>, findings: &mut Vec<Finding>) -> Option<Wanted> {
+    /// The record asked for, at `_mta-sts` of `domain` (RFC 8461 §3.1). Where `zone` does not hold
+    /// the domain itself, its MX is not known.
+    pub fn wanted(&self, domain: &Name, zone: &ZoneView<'_>, findings: &mut Vec<Finding>) -> Option<Wanted> {
         let mode = self.mode?;
-        let apex = zone.apex();
-        let Some(policy) = policy_text(self, zone) else {
-            findings.push(Finding::warning(
-                "mta-sts-no-mx",
-                format!("[mail.mta_sts] is left out of {apex}: there is no MX for it to name"),
-                "write an MX into the zone file, or `mx` into [mail.mta_sts]",
-            ));
+        let owner = domain.prefixed("_mta-sts").ok()?;
+        if !owner.is_at_or_below(zone.apex()) {
             return None;
+        }
+        let has_mx_elsewhere = domain != zone.apex();
+        let (id, from) = match (&self.id, policy_text(self, zone)) {
+            (Some(id), Some(_)) => (id.clone(), "policy [mail.mta_sts], its own id"),
+            (Some(id), None) if has_mx_elsewhere => (id.clone(), "policy [mail.mta_sts], its own id"),
+            (None, Some(policy)) => (policy_id_of(&policy), "policy [mail.mta_sts], id from its text"),
+            (_, None) => {
+                findings.push(Finding::warning(
+                    "mta-sts-no-mx",
+                    format!(
+                        "[mail.mta_sts] is left out of {}: there is no MX for it to name",
+                        zone.apex()
+                    ),
+                    match has_mx_elsewhere {
+                        true => "write `mx` into [mail.mta_sts], or the `id` of a policy that is served elsewhere",
+                        false => "write an MX into the zone file, or `mx` into [mail.mta_sts]",
+                    },
+                ));
+                return None;
+            }
         };
-        self.lint(mode, zone, findings);
-        let (id, from) = match &self.id {
-            Some(id) => (id.clone(), "policy [mail.mta_sts], its own id"),
-            None => (policy_id_of(&policy), "policy [mail.mta_sts], id from its text"),
-        };
-        let owner = apex.prefixed("_mta-sts").ok()?;
+        self.lint(mode, domain, zone, findings);
         let text = format!("v=STSv1; id={id}");
         Some(Wanted::txt(Kind::MtaSts, owner, &text, self.ttl, from))
     }
 
-    fn lint(&self, mode: Mode, zone: &ZoneView<'_>, findings: &mut Vec<Finding>) {
-        let apex = zone.apex();
-        if let Ok(host) = apex.prefixed("mta-sts")
+    fn lint(&self, mode: Mode, domain: &Name, zone: &ZoneView<'_>, findings: &mut Vec<Finding>) {
+        if let Ok(host) = domain.prefixed("mta-sts")
             && !zone.has(&host, RecordType::CNAME)
             && zone.addresses(&host).is_some_and(|found| found.is_empty())
         {
             findings.push(Finding::warning(
                 "mta-sts-no-host",
-                format!("{host} has no address: no sender can fetch the MTA-STS policy of {apex}"),
+                format!("{host} has no address: no sender can fetch the MTA-STS policy of {domain}"),
                 "give it an A or AAAA record and serve the policy there over HTTPS",
             ));
         }
@@ -139,7 +149,7 @@ impl MtaStsPolicy {
             if !patterns.iter().any(|pattern| pattern_matches(pattern, &host)) {
                 findings.push(Finding::warning(
                     "mta-sts-mx",
-                    format!("the MX {host} of {apex} is not in [mail.mta_sts] mx: senders will not deliver to it"),
+                    format!("the MX {host} of {domain} is not in [mail.mta_sts] mx: senders will not deliver to it"),
                     "add it to `mx`, or drop `mx` to follow the zone's MX",
                 ));
             }
@@ -238,7 +248,7 @@ mod tests {
             policy_id_of(&policy_text(&policy("mode = 'testing'"), &zone).unwrap())
         );
         let mut findings = vec![];
-        let wanted = enforce.wanted(&zone, &mut findings).unwrap();
+        let wanted = enforce.wanted(&apex, &zone, &mut findings).unwrap();
         assert_eq!(&wanted.rdata[1..], format!("v=STSv1; id={id}").as_bytes());
         assert_eq!(findings, []);
     }
@@ -252,7 +262,7 @@ mod tests {
         ];
         let zone = ZoneView::new(&apex, &records);
         let mut findings = vec![];
-        policy("mode = 'enforce'\nmx = ['*.example.org']\nid = 'x1'").wanted(&zone, &mut findings);
+        policy("mode = 'enforce'\nmx = ['*.example.org']\nid = 'x1'").wanted(&apex, &zone, &mut findings);
         let codes: Vec<_> = findings.iter().map(|f| f.code).collect();
         assert_eq!(codes, ["mta-sts-no-host", "mta-sts-mx"]);
     }
@@ -261,7 +271,7 @@ mod tests {
     fn without_an_mx_nothing_is_published() {
         let apex = name("example.org");
         let mut findings = vec![];
-        let wanted = policy("mode = 'enforce'").wanted(&ZoneView::new(&apex, &[]), &mut findings);
+        let wanted = policy("mode = 'enforce'").wanted(&apex, &ZoneView::new(&apex, &[]), &mut findings);
         assert!(wanted.is_none());
         assert_eq!(findings[0].code, "mta-sts-no-mx");
     }

@@ -152,7 +152,7 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
 const MAX_TTL: u64 = (1 << 31) - 1;
 
 /// Reads seconds, as a number or as a [`Period`], that fit a TTL.
-pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+pub(crate) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     struct Seconds;
 
     impl Seconds {

@@ -22,16 +22,14 @@ use std::collections::BTreeSet;
 
 /// Nobody may send.
 const NOBODY: &str = "v=spf1 -all";
+/// Where the records of a silent zone come from.
+const FROM_ZONE: &str = "policy [mail] sends = false";
 
 /// The records of a zone that sends nothing.
 pub(super) fn of_zone(policy: &MailPolicy, zone: &ZoneView<'_>) -> Vec<Wanted> {
     let apex = zone.apex();
-    let from = "policy [mail] sends = false";
-    let mut wanted = of_name(policy, apex, from);
-    if let Ok(owner) = apex.prefixed("_dmarc") {
-        let text = policy.dmarc.silent_text();
-        wanted.push(Wanted::txt(Kind::Dmarc, owner, &text, policy.dmarc.ttl, from));
-    }
+    let mut wanted = of_name(policy, apex, FROM_ZONE);
+    wanted.extend(dmarc(policy, apex));
     let hosts: BTreeSet<&Name> = zone
         .records()
         .iter()
@@ -40,9 +38,16 @@ pub(super) fn of_zone(policy: &MailPolicy, zone: &ZoneView<'_>) -> Vec<Wanted> {
         .filter(|&owner| owner != apex && is_host(owner) && zone.cut_at_or_above(owner).is_none())
         .collect();
     for host in hosts {
-        wanted.extend(of_name(policy, host, from));
+        wanted.extend(of_name(policy, host, FROM_ZONE));
     }
     wanted
+}
+
+/// The DMARC record of a domain that sends nothing.
+pub(super) fn dmarc(policy: &MailPolicy, domain: &Name) -> Option<Wanted> {
+    let owner = domain.prefixed("_dmarc").ok()?;
+    let text = policy.dmarc.silent_text();
+    Some(Wanted::txt(Kind::Dmarc, owner, &text, policy.dmarc.ttl, FROM_ZONE))
 }
 
 /// Neither a wildcard nor a name with an underscore, which is no host (RFC 8552).

@@ -409,3 +409,82 @@ fn every_finding_that_is_no_note_has_a_cure() {
         );
     }
 }
+
+/// What a zone that holds a part of example.org is asked to have.
+fn asked_in(apex: &str, toml: &str) -> (Vec<String>, Vec<&'static str>) {
+    let (apex, records) = (name(apex), [soa(apex)]);
+    let (wanted, findings) = wanted(&policy(toml), &ZoneView::new(&apex, &records));
+    let shown = wanted.iter().map(|w| show(&w.record(0))).collect();
+    (shown, codes(&findings))
+}
+
+#[test]
+fn a_zone_is_part_of_the_domain_behind_its_underscores() {
+    for (apex, domain) in [
+        ("example.org", None),
+        (".", None),
+        ("_domainkey.example.org", Some("example.org")),
+        ("sel._domainkey.mail.example.org", Some("mail.example.org")),
+        ("_smtp._tls.example.org", Some("example.org")),
+        ("example.net._report._dmarc.example.org", Some("example.org")),
+        ("_dmarc", Some(".")),
+    ] {
+        assert_eq!(part_of(&name(apex)), domain.map(name), "{apex}");
+    }
+}
+
+#[test]
+fn a_part_of_a_domain_has_what_stands_there_and_nothing_else() {
+    let all = r#"
+        never = ["www"]
+        spf = { record = "v=spf1 mx -all", hosts = { mail = "v=spf1 a -all" } }
+        dmarc = "v=DMARC1; p=reject"
+        sender_id = "auto"
+        dkim = { adsp = "all", domainkeys_policy = "o=-" }
+        tls_rpt = { rua = ["tls@example.org"] }
+        mta_sts = { mode = "enforce", mx = ["mail.example.org"] }
+        bimi = { location = "https://example.org/logo.svg" }
+        caa = { issue = [] }
+        services = { imaps = "mail", autoconfig = "mail" }
+    "#;
+    let mut shown = String::new();
+    for apex in [
+        "_domainkey.example.org",
+        "_adsp._domainkey.example.org",
+        "_dmarc.example.org",
+        "_tls.example.org",
+        "_smtp._tls.example.org",
+        "_mta-sts.example.org",
+        "_bimi.example.org",
+        "_tcp.example.org",
+        "_msdcs.example.org",
+    ] {
+        let (records, findings) = asked_in(apex, all);
+        shown += &format!("{apex} {findings:?}\n{}\n\n", records.join("\n"));
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_silent_domain_says_so_in_the_part_that_is_served() {
+    let (records, _) = asked_in(
+        "_dmarc.example.org",
+        "sends = false\ndmarc = { rua = ['r@example.org'] }",
+    );
+    assert_eq!(
+        records,
+        [r#"_dmarc.example.org. TXT "v=DMARC1; p=reject; rua=mailto:r@example.org""#]
+    );
+    assert_eq!(asked_in("_domainkey.example.org", "sends = false").0, [] as [&str; 0]);
+}
+
+#[test]
+fn an_mta_sts_policy_apart_from_its_domain_must_name_mx_or_id() {
+    let (records, findings) = asked_in("_mta-sts.example.org", "mta_sts = { mode = 'enforce' }");
+    assert_eq!((records.len(), findings), (0, vec!["mta-sts-no-mx"]));
+    let (records, findings) = asked_in("_mta-sts.example.org", "mta_sts = { mode = 'enforce', id = '7' }");
+    assert_eq!(records, [r#"_mta-sts.example.org. TXT "v=STSv1; id=7""#]);
+    assert_eq!(findings, [] as [&str; 0]);
+    let elsewhere = asked_in("_domainkey.example.org", "mta_sts = { mode = 'enforce' }");
+    assert_eq!(elsewhere, (vec![], vec![]));
+}
