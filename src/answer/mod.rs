@@ -20,6 +20,7 @@ mod authoritative;
 mod chaos;
 mod client;
 mod cookie;
+mod notified;
 mod signed;
 #[cfg(test)]
 mod tests;
@@ -124,7 +125,10 @@ pub fn answer(
 ) -> Option<Answered> {
     let query = match Query::parse(bytes) {
         Ok(query) => query,
-        Err(malformed) => return refuse_malformed(malformed, settings, bytes, out),
+        Err(malformed) => {
+            return notified::answer(zones, settings, client, bytes, out)
+                .unwrap_or_else(|_| refuse_malformed(malformed, settings, bytes, out));
+        }
     };
     if signed::may_be(&query)
         && let Ok(answered) = signed::answer(zones, settings, client, query, out)
@@ -291,8 +295,18 @@ fn dispatch<'z>(
     let mut name = LookupName::empty();
     name.read(query.from_qname(), query.qname.len(), query.labels);
     match zone_for(zones, &name, query.qtype) {
+        Some(zone) if zone.is_unavailable() => unavailable(),
         Some(zone) => authoritative::answer(zone, query.qtype, &mut name, response),
         None => not_ours(zones),
+    }
+}
+
+/// What a zone answers that this server has no data of (RFC 1034 §4.3.5: a secondary whose zone expired).
+#[cold]
+fn unavailable() -> Outcome<'static> {
+    Outcome {
+        error: Some(ExtendedError::INVALID_DATA),
+        ..Outcome::code(Rcode::SERVFAIL)
     }
 }
 
@@ -332,6 +346,9 @@ fn transfer<'z>(
             },
         };
     };
+    if zone.is_unavailable() {
+        return unavailable();
+    }
     let may = settings.transfers.as_ref().zip((asker.client.peer)());
     let may = may.is_some_and(|(transfers, peer)| transfers.allows(zone, peer.ip(), asker.key));
     if !may || query.qtype != RecordType::IXFR || asker.client.transport != Transport::Udp {

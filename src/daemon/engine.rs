@@ -5,15 +5,19 @@ use super::leaving::Leaving;
 use super::news::News;
 use super::sources::{INCLUDED, Made, Settled, Sources};
 use super::transfers::{TSIG_KEYS, TransferRules};
+use super::zones::ZoneSource;
 use crate::cli::Paint;
 use crate::compose::ZoneKey;
-use crate::exchange::Notifier;
+use crate::exchange::{Event, Notifier, Refresher};
 use crate::finding::Finding;
 use crate::name::Name;
 use crate::publish::{Change, Fate, Outcome, Periods, Prepared, Publisher, SharedZones};
 use crate::record::Record;
+use crate::transfer::Remote;
 use crate::watch::{Batch, Watcher};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The most zones that are composed and published at a time: what is in memory twice meanwhile.
@@ -39,6 +43,11 @@ pub(super) struct Engine {
     pub(super) cookies: Option<Cookies>,
     pub(super) rules: TransferRules,
     pub(super) notifier: Notifier,
+    pub(super) refresher: Refresher,
+    /// What became of zones that are fetched.
+    pub(super) fetched: mpsc::Receiver<Event>,
+    /// The zones that are fetched, and from whom.
+    pub(super) followed: BTreeMap<Name, Vec<Remote>>,
 }
 
 impl Engine {
@@ -68,6 +77,13 @@ impl Engine {
             .map(|until| until.saturating_duration_since(Instant::now()));
         let batch = self.watcher.next(key_due.into_iter().chain(file_gone).min());
         self.note(batch);
+        while let Ok(event) = self.fetched.try_recv() {
+            let (apex, expired) = match &event {
+                Event::Arrived(apex) => (apex, false),
+                Event::Expired(apex) => (apex, true),
+            };
+            self.sources.note_fetched(apex, expired);
+        }
         let gone = self.leaving.due(Instant::now());
         self.sources.note(gone);
     }
@@ -115,6 +131,7 @@ impl Engine {
         self.sources.follow_keys_elsewhere(&mut self.watcher);
         let Settled { compose, removed, idle } = self.sources.settle();
         self.refresh_rules(compose.iter().chain(&removed));
+        self.follow_primaries(compose.iter().chain(&removed));
         self.news.add(self.sources.take_findings());
         let remove = |apex| self.publisher.prepare(Change::Remove { apex });
         let removed = removed.into_iter().map(remove).collect();
@@ -122,6 +139,14 @@ impl Engine {
         for (apex, finding) in idle {
             self.news.zone_refused(apex, vec![finding]);
         }
+        let (unavailable, compose): (Vec<Name>, Vec<Name>) = compose
+            .into_iter()
+            .partition(|apex| self.sources.zones.get(apex).is_some_and(ZoneSource::is_unavailable));
+        let unavailable = unavailable
+            .into_iter()
+            .map(|apex| self.publisher.prepare(Change::Unavailable { apex }));
+        let unavailable = unavailable.collect();
+        self.publish_batch(unavailable);
         let of = compose.len();
         // Zones below others come first: no zone ever answers for a name of a zone that is not there yet.
         let mut rest = compose.into_iter().peekable();
@@ -163,6 +188,22 @@ impl Engine {
             && let Err(error) = self.watcher.set_extra(TSIG_KEYS, self.rules.files())
         {
             findings.push(Finding::warning("watch-path", error.to_string(), ""));
+        }
+    }
+
+    /// Has zones fetched that are to be, and others no more.
+    fn follow_primaries<'n>(&mut self, touched: impl Iterator<Item = &'n Name>) {
+        for apex in touched {
+            let fetched = self.sources.zones.get(apex).and_then(|source| source.fetched());
+            match fetched {
+                Some(fetched) if self.followed.get(apex) != Some(&fetched.primaries) => {
+                    self.refresher.follow(apex, &fetched.primaries, fetched.path.clone());
+                    self.followed.insert(apex.clone(), fetched.primaries.clone());
+                }
+                Some(_) => {}
+                None if self.followed.remove(apex).is_some() => self.refresher.forget(apex),
+                None => {}
+            }
         }
     }
 

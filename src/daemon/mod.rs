@@ -28,6 +28,7 @@ use crate::cli::Paint;
 use crate::config::{Config, ConfigError, Identity};
 use crate::control::{self, ControlError, Pending};
 use crate::exchange::Exchange;
+use crate::name::Name;
 use crate::publish::{Publisher, SharedZones, StoreError};
 use crate::server::systemd::Notifier;
 use crate::server::{BindError, Inherited, Listen, RateLimit, Running, Server};
@@ -39,6 +40,7 @@ use leaving::Leaving;
 use news::News;
 use signals::Signal;
 use sources::{CONFIG, KEYS, Sources, ZONES};
+use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use transfers::{TSIG_KEYS, TransferRules};
@@ -87,16 +89,21 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
     // After the watch began, so that no change falls between.
     let (cookies, cookie_findings) = Cookies::start(&config)?;
     let mut settings = settings(&config, cookies.as_ref());
-    settings.transfers = Some(Arc::new(rules.transfers(publisher.journal())));
-    let exchange = Exchange::start(
-        Arc::clone(&zones),
-        rules.policies(),
-        rules.keys(),
-        &config.listen,
-        |_| {},
-    )
-    .map_err(StartError::System)?;
     let waker = watcher.waker();
+    let (tell, fetched) = mpsc::channel();
+    let tell = {
+        let waker = waker.clone();
+        move |event| {
+            // It fails at the end only, when nobody is left to hear it.
+            let _ = tell.send(event);
+            waker.wake();
+        }
+    };
+    let exchange = Exchange::start(Arc::clone(&zones), rules.policies(), rules.keys(), &config.listen, tell)
+        .map_err(StartError::System)?;
+    let refresher = exchange.refresher();
+    let inbox = Arc::new(move |apex: &Name, by| refresher.notified(apex, by));
+    settings.transfers = Some(Arc::new(rules.transfers(publisher.journal(), inbox)));
     let signals = signals::listen(waker.clone()).map_err(StartError::System)?;
     let orders = control::listen(&config.state, move || waker.wake())?;
     let sources = Sources::new(config)?;
@@ -110,6 +117,9 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
         cookies,
         rules,
         notifier: exchange.notifier(),
+        refresher: exchange.refresher(),
+        fetched,
+        followed: BTreeMap::new(),
     };
     engine.news.add(key_findings);
     engine.news.add(cookie_findings);

@@ -60,7 +60,7 @@ impl News {
             findings,
         } = published;
         let before = match fate {
-            Fate::Served | Fate::Removed => self.unserved.remove(&apex),
+            Fate::Served | Fate::Unavailable | Fate::Removed => self.unserved.remove(&apex),
             Fate::Waiting | Fate::Refused => self.unserved.insert(apex.clone(), fate),
         };
         if fate == Fate::Removed && !changed {
@@ -158,6 +158,8 @@ fn tell(apex: &Name, fate: Fate, old: Option<Serial>, new: Option<Serial>, chang
     match fate {
         Fate::Served if changed => tracing::info!(zone = %apex, old, serial = new, "zone published"),
         Fate::Served => tracing::debug!(zone = %apex, serial = new, "zone unchanged"),
+        // Why is told by whoever waits for it.
+        Fate::Unavailable => tracing::debug!(zone = %apex, "zone answered with SERVFAIL"),
         Fate::Removed => tracing::info!(zone = %apex, "zone removed"),
         Fate::Waiting => tracing::warn!(zone = %apex, serial = new, "zone waits for the state to be stored"),
         Fate::Refused => tracing::error!(zone = %apex, "zone not taken; its last good version stays served"),

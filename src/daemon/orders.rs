@@ -65,10 +65,18 @@ impl Daemon {
         let mut lines: Vec<(Name, String)> = zones
             .iter()
             .map(|zone| {
-                let without_file = self.engine.sources.zones.get(zone.apex());
-                let source = match without_file.and_then(|source| source.without_file()) {
-                    Some(table) => format!(", composed from {}", table.place.file.display()),
-                    None => String::new(),
+                let source = self.engine.sources.zones.get(zone.apex());
+                if zone.is_unavailable() {
+                    let line = format!("{} has no data; it is fetched from its primaries", zone.apex());
+                    return (zone.apex().clone(), line);
+                }
+                let source = match source.map(|source| (source.without_file(), source.fetched())) {
+                    Some((Some(table), _)) => format!(", composed from {}", table.place.file.display()),
+                    Some((_, Some(fetched))) => {
+                        let primaries: Vec<String> = fetched.primaries.iter().map(ToString::to_string).collect();
+                        format!(", fetched from {}", primaries.join(", "))
+                    }
+                    _ => String::new(),
                 };
                 let line = format!(
                     "{} serial {}, {} records{source}",
@@ -88,7 +96,7 @@ impl Daemon {
     fn zone_print(&self, name: &str) -> Reply {
         let zones = self.engine.zones.load();
         let found = Name::from_text(name).ok().and_then(|apex| zones.get(&apex).cloned());
-        let Some(zone) = found else {
+        let Some(zone) = found.filter(|zone| !zone.is_unavailable()) else {
             return Reply::failed(format!(
                 "{name} is no zone that is served; `signpost zone list` shows those that are"
             ));
@@ -133,7 +141,7 @@ impl Daemon {
             Some(Fate::Waiting) => Reply::failed(
                 "the state could not be stored, so nothing is served yet; make room in the state directory, the rest follows by itself",
             ),
-            Some(Fate::Refused | Fate::Removed) => Reply::failed(
+            Some(Fate::Refused | Fate::Unavailable | Fate::Removed) => Reply::failed(
                 "the key is revoked, but its zone cannot be built; see the log, mend the zone, and it follows",
             ),
             None => Reply::done("the key is revoked; it stands in no zone that is served\n"),

@@ -200,6 +200,14 @@ impl Sources {
         domains.into_iter().for_each(|domain| self.touch_domain(domain));
     }
 
+    /// Another version of a zone was fetched, or it expired.
+    pub(super) fn note_fetched(&mut self, apex: &Name, expired: bool) {
+        if let Some(source) = self.zones.get_mut(apex) {
+            source.note_fetched(expired);
+            self.dirty.push(apex.clone());
+        }
+    }
+
     /// Signing domains that are remembered although no file may be left.
     pub(super) fn remember_domains(&mut self, domains: impl Iterator<Item = Name>) {
         for domain in domains {
@@ -225,7 +233,7 @@ impl Sources {
         let mut dirty = in_order(std::mem::take(&mut self.dirty));
         for apex in &dirty {
             if let Some(source) = self.zones.get_mut(apex) {
-                self.findings.extend(source.refresh_policy(&self.config));
+                self.findings.extend(source.refresh_policy(apex, &self.config));
             }
         }
         self.settle_parts();

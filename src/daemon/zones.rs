@@ -11,10 +11,12 @@
 use super::base::{Base, PackedBase};
 use super::fileless;
 use crate::config::{Apex, Config, ConfigError, TransferTable, ZoneConfig, find};
+use crate::exchange::stored;
 use crate::finding::{Finding, Place};
 use crate::mail::MailPolicy;
 use crate::name::Name;
 use crate::record::Record;
+use crate::transfer::Remote;
 use crate::watch::{Kind, is_litter};
 use crate::zonefile::{self, Open};
 use std::collections::{BTreeSet, HashMap};
@@ -55,6 +57,19 @@ struct More {
     included: Vec<PathBuf>,
     /// What the last reading found.
     findings: Vec<Finding>,
+    /// Where the zone is fetched from, if it is to be.
+    fetched: Option<Fetched>,
+}
+
+/// A zone that is fetched from primaries, unless it has a file.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    /// From whom.
+    pub(super) primaries: Vec<Remote>,
+    /// Where it is kept.
+    pub(super) path: PathBuf,
+    /// No primary has confirmed it for too long.
+    pub(super) expired: bool,
 }
 
 /// What reading a zone's files gave.
@@ -269,6 +284,7 @@ impl ZoneSource {
                 && more.policies.is_empty()
                 && more.included.is_empty()
                 && more.findings.is_empty()
+                && more.fetched.is_none()
         });
         if empty {
             self.more = None;
@@ -276,7 +292,27 @@ impl ZoneSource {
     }
 
     fn is_zone(&self) -> bool {
-        self.file.is_some() || self.without_file().is_some()
+        self.file.is_some() || self.without_file().is_some() || self.fetched().is_some()
+    }
+
+    /// What the zone is fetched from, if it has neither a zone file nor `[zone]`.
+    pub(super) fn fetched(&self) -> Option<&Fetched> {
+        let makes_itself = self.file.is_some() || self.table().is_some();
+        self.more.as_ref()?.fetched.as_ref().filter(|_| !makes_itself)
+    }
+
+    /// Is there no data to serve of a zone that is fetched?
+    pub(super) fn is_unavailable(&self) -> bool {
+        self.fetched()
+            .is_some_and(|fetched| fetched.expired || !fetched.path.exists())
+    }
+
+    /// Another version of the zone was fetched, or it expired.
+    pub(super) fn note_fetched(&mut self, expired: bool) {
+        self.file_stale = true;
+        if let Some(fetched) = self.more.as_mut().and_then(|more| more.fetched.as_mut()) {
+            fetched.expired = expired;
+        }
     }
 
     /// The `[zone]` of the policy file, used or not.
@@ -291,13 +327,15 @@ impl ZoneSource {
 
     /// The file that makes the zone.
     pub(super) fn origin(&self) -> Option<&Path> {
-        self.file().or_else(|| Some(self.without_file()?.place.file.as_path()))
+        let of_table = || Some(self.without_file()?.place.file.as_path());
+        self.file().or_else(of_table).or_else(|| Some(&self.fetched()?.path))
     }
 
     /// What is amiss with the two kinds of files as they are together.
     pub(super) fn judge(&self, apex: &Name) -> Option<Finding> {
         match (self.file(), self.table()) {
             (Some(file), Some(zone)) => Some(fileless::unused(zone, file)),
+            (None, None) if self.fetched().is_some() => None,
             (None, None) => {
                 let more = self.more.as_ref()?;
                 // One that never could be read has been told of.
@@ -335,12 +373,12 @@ impl ZoneSource {
 
     /// Reads the policy file if it has changed, and makes the policy by the server's `defaults`; the last good
     /// one stays in force on error.
-    pub(super) fn refresh_policy(&mut self, defaults: &Config) -> Vec<Finding> {
+    pub(super) fn refresh_policy(&mut self, apex: &Name, defaults: &Config) -> Vec<Finding> {
         let Some(more) = &mut self.more else { return vec![] };
         let mut findings = vec![];
         let stale = std::mem::take(&mut more.policy_stale);
         let Some(path) = more.policies.first() else {
-            (more.config, more.policy) = (None, None);
+            (more.config, more.policy, more.fetched) = (None, None, None);
             self.tidy();
             return findings;
         };
@@ -357,6 +395,7 @@ impl ZoneSource {
             }
         }
         let none = ZoneConfig::default();
+        more.follow_primaries(apex, defaults);
         match defaults.policy_for(more.config.as_deref().unwrap_or(&none)) {
             Ok(policy) => more.policy = Some(Box::new(policy)),
             Err(error) => findings.push(error.finding()),
@@ -369,7 +408,8 @@ impl ZoneSource {
     /// that is served.
     pub(super) fn read(&self, apex: &Name, open: &dyn Open, served: impl FnOnce() -> Option<Vec<Record>>) -> Reading {
         let of_table = |zone| fileless::base(zone, apex);
-        let Some(path) = self.file() else {
+        let fetched = self.fetched().filter(|_| !self.is_unavailable());
+        let Some(path) = self.file().or(fetched.map(|fetched| &*fetched.path)) else {
             return self.without_file().map_or_else(Reading::nothing, |zone| Reading {
                 soa: Some(zone.place.clone()),
                 base: Some(of_table(zone)),
@@ -435,6 +475,19 @@ impl ZoneSource {
                 }
             }
         }
+    }
+}
+
+impl More {
+    /// Takes over from whom the zone is to be fetched.
+    fn follow_primaries(&mut self, apex: &Name, defaults: &Config) {
+        let own = self.config.as_ref().map(|config| &config.transfer);
+        let primaries = own.map_or_else(Vec::new, |own| defaults.transfer.with(own).primaries);
+        self.fetched = (!primaries.is_empty()).then(|| Fetched {
+            primaries,
+            path: stored::path(&defaults.state, apex),
+            expired: self.fetched.as_ref().is_some_and(|fetched| fetched.expired),
+        });
     }
 }
 

@@ -55,6 +55,8 @@ impl ExtendedError {
     pub const PROHIBITED: Self = Self(18);
     /// 20, Not Authoritative: the name is in no zone of ours (RFC 8914 §4.21).
     pub const NOT_AUTHORITATIVE: Self = Self(20);
+    /// 24, Invalid Data: the zone is too old, or has not been had yet (RFC 8914 §4.25).
+    pub const INVALID_DATA: Self = Self(24);
     /// 21, Not Supported (RFC 8914 §4.22).
     pub const NOT_SUPPORTED: Self = Self(21);
 }

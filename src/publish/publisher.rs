@@ -44,6 +44,11 @@ pub enum Change<'a> {
         /// Where the SOA is written, for the findings about serials.
         soa: Option<Place>,
     },
+    /// The zone is to be served and there is no data of it: a secondary's that was not fetched yet or that expired.
+    Unavailable {
+        /// The apex.
+        apex: Name,
+    },
     /// The zone is no longer to be served.
     Remove {
         /// The apex.
@@ -56,6 +61,8 @@ pub enum Change<'a> {
 pub enum Fate {
     /// It is served in this version.
     Served,
+    /// It is answered with SERVFAIL.
+    Unavailable,
     /// It is served no longer.
     Removed,
     /// It is built, but its state could not be stored: its last version stays served until then.
@@ -293,7 +300,8 @@ impl Publisher {
             if prepared.state.is_none() || !policies.of(apex).allows_anybody() {
                 return None;
             }
-            let delta = Delta::between(served.get(apex)?, new);
+            let old = served.get(apex).filter(|old| !old.is_unavailable())?;
+            let delta = Delta::between(old, new);
             Some((zone_key(apex), delta, new.octets().max(JOURNAL_OCTETS)))
         };
         self.waiting.iter().filter_map(delta).collect()
@@ -303,7 +311,7 @@ impl Publisher {
 impl Change<'_> {
     fn apex(&self) -> &Name {
         match self {
-            Self::Serve { apex, .. } | Self::Remove { apex } => apex,
+            Self::Serve { apex, .. } | Self::Unavailable { apex } | Self::Remove { apex } => apex,
         }
     }
 }
@@ -348,6 +356,7 @@ pub fn judge_serial(zone: &Zone, composed: bool, soa: Option<&Place>, stored: &Z
 fn prepare(change: Change<'_>, states: &ZoneStates) -> Prepared {
     let (apex, composition, soa) = match change {
         Change::Serve { apex, composition, soa } => (apex, composition, soa),
+        Change::Unavailable { apex } => return unavailable(apex, states),
         Change::Remove { apex } => return removal(apex, states),
     };
     let before = states.get(&ApexDigest::of(&apex));
@@ -400,6 +409,25 @@ fn prepare(change: Change<'_>, states: &ZoneStates) -> Prepared {
             findings,
             apex,
         },
+    }
+}
+
+/// The state stays as it is: when the zone comes, its serial goes on from there.
+fn unavailable(apex: Name, states: &ZoneStates) -> Prepared {
+    let zone = Zone::unavailable(&apex);
+    let (zone, fate, findings) = match zone {
+        Ok(zone) => (Some(Arc::new(zone)), Fate::Unavailable, vec![]),
+        Err(error) => (None, Fate::Refused, vec![error.0]),
+    };
+    Prepared {
+        zone,
+        published: Published {
+            fate,
+            changed: false,
+            findings,
+            ..removal(apex, states).published
+        },
+        state: None,
     }
 }
 

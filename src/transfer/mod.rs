@@ -15,4 +15,4 @@ pub use delta::{Delta, WireRecord};
 pub use incoming::{Arrived, Fault, Incoming, Limits, Step, apply, serial_of};
 pub use outgoing::{Content, Outgoing, Oversize};
 pub use policy::{AddressPrefix, Allowed, Policies, Remote, SharedPolicies, TransferPolicy};
-pub use request::{Refused, Transfers, is_request};
+pub use request::{Inbox, Refused, Transfers, is_request};

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Answers requests for transfers. Shared by all who serve.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Transfers {
     /// Who may have what.
     pub policies: SharedPolicies,
@@ -22,6 +22,17 @@ pub struct Transfers {
     pub keys: SharedKeyring,
     /// What changed between the versions of zones.
     pub journal: Option<Journal>,
+    /// Hears of NOTIFYs of primaries; must not wait.
+    pub inbox: Option<Inbox>,
+}
+
+/// Hears of a zone that a primary at this address has told of.
+pub type Inbox = Arc<dyn Fn(&Name, IpAddr) + Send + Sync>;
+
+impl std::fmt::Debug for Transfers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transfers").finish_non_exhaustive()
+    }
 }
 
 /// Why a transfer is not given. What the client is told of it is the answering engine's matter.
@@ -136,7 +147,8 @@ impl Transfers {
 fn zone_named<'z>(zones: &'z ZoneSet, query: &Query<'_>) -> Option<&'z Arc<Zone>> {
     let name = LookupName::new(query.qname)?;
     let zone = zones.closest_enclosing(&name)?;
-    (query.qclass == 1 && zone.apex().as_wire() == name.as_wire()).then_some(zone)
+    let is_it = query.qclass == 1 && !zone.is_unavailable() && zone.apex().as_wire() == name.as_wire();
+    is_it.then_some(zone)
 }
 
 /// The serial that the secondary has: that of the SOA in the authority section (RFC 1995 §3).
@@ -200,6 +212,7 @@ mod tests {
             })),
             keys: SharedKeyring::default(),
             journal: None,
+            inbox: None,
         };
         let zones = ZoneSet::default().with(&[(name("example.org"), Some(zone(7)))]);
         let address = "192.0.2.53".parse().unwrap();

@@ -318,6 +318,7 @@ impl Builder {
             rrsets: self.rrsets.as_slice().into(),
             arena: self.arena.as_slice().into(),
             index,
+            unavailable: false,
         })
     }
 

@@ -37,6 +37,8 @@ pub struct Zone {
     /// Open addressing, a power of two of slots: number of a node plus one, zero for a free slot. A zone of up to
     /// [`SMALL`] nodes has none: they are looked through.
     index: Box<[u32]>,
+    /// Has it no data that may be told?
+    unavailable: bool,
 }
 
 /// A name of the zone, as stored. `NONE` stands for no node.
@@ -101,6 +103,29 @@ impl Zone {
     /// A hash of the apex: tells zones apart well enough to count by.
     pub fn apex_hash(&self) -> u32 {
         self.nodes[0].hash
+    }
+
+    /// In the place of a zone that this server should have and has not: a secondary's before its first transfer, or
+    /// after it expired. Whatever is asked of it gets SERVFAIL.
+    pub fn unavailable(apex: &Name) -> Result<Self, ZoneError> {
+        let record = |rtype, rdata: &[u8]| Record {
+            owner: apex.clone(),
+            rtype,
+            ttl: 0,
+            rdata: rdata.into(),
+        };
+        // What every zone must have, so that no code has to ask; none of it is ever told.
+        let records = [record(RecordType::SOA, &[0; 22]), record(RecordType::NS, &[0])];
+        let (zone, _) = Self::build(apex, &records, &[])?;
+        Ok(Self {
+            unavailable: true,
+            ..zone
+        })
+    }
+
+    /// Is it no zone that can be answered from? See [`Zone::unavailable`].
+    pub fn is_unavailable(&self) -> bool {
+        self.unavailable
     }
 
     /// The node of the apex.
