@@ -4,14 +4,14 @@
 //!
 //! ```text
 //! zone files ─┐
-//! keys ───────┼─▶ compose ─▶ Zone (immutable) ─▶ ZoneSet (swapped in) ─▶ answer ─▶ UDP · TCP
+//! keys ───────┼─▶ compose ─▶ Zone (immutable) ─▶ ZoneSet (swapped in) ─▶ answer ─▶ UDP · TCP · TLS/QUIC/HTTPS
 //! policy ─────┘                    │
 //!                                  └─▶ state store (serials, the life of keys)
 //! ```
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 1 the protocol | [`name`] [`record`] [`message`] and [`finding`], the shape of advice to the operator |
+//! | 1 the protocol | [`name`] [`record`] [`message`] [`tsig`] [`tls`] and [`finding`], the shape of advice to the operator |
 //! | 2 the data | [`zonefile`] [`zone`] [`keys`] [`mail`] |
 //! | 3 the engine | [`compose`] [`publish`] [`answer`] |
 //! | 4 the edges | [`config`] [`watch`] [`server`] [`control`] [`cli`] |
@@ -24,6 +24,7 @@ pub mod finding;
 pub mod message;
 pub mod name;
 pub mod record;
+pub mod tls;
 pub mod tsig;
 
 pub mod keys;

@@ -2,7 +2,9 @@
 
 use super::Standing;
 use crate::message::{COOKIE_OPTION_LEN, HEADER_LEN, OPT_LEN, Rcode, flags};
-use std::net::SocketAddr;
+use crate::name::Name;
+use crate::transfer::Requester;
+use std::net::{IpAddr, SocketAddr};
 
 /// How a query came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +13,28 @@ pub enum Transport {
     Udp,
     /// A stream: 65 535 octets.
     Tcp,
+    /// The same, encrypted (RFC 7858, RFC 9103).
+    Tls,
+    /// A stream of its own for each query, encrypted (RFC 9250).
+    Quic,
+    /// An exchange of HTTP, encrypted (RFC 8484).
+    Https,
+}
+
+impl Transport {
+    /// Can nobody on the way read it?
+    pub fn is_encrypted(self) -> bool {
+        match self {
+            Self::Udp | Self::Tcp => false,
+            Self::Tls | Self::Quic | Self::Https => true,
+        }
+    }
+
+    /// Is there a connection whose idle time the option of RFC 7828 tells? QUIC and HTTP have means of their own
+    /// (RFC 9250 §5.5.2).
+    pub(super) fn has_keepalive(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
+    }
 }
 
 /// Who asks, how and when. Address and time are found out only for answers that depend on them.
@@ -22,6 +46,20 @@ pub struct Client<'c> {
     pub peer: &'c dyn Fn() -> Option<SocketAddr>,
     /// Seconds since 1970, modulo 2³².
     pub now: &'c dyn Fn() -> u32,
+    /// The certificate that it showed, in DER, if an authority that we trust had signed it.
+    pub certificate: Option<&'c [u8]>,
+}
+
+impl<'c> Client<'c> {
+    /// Who this is to the policy of transfers, at that address, having signed with that key.
+    pub fn requester(&self, address: IpAddr, key: Option<&'c Name>) -> Requester<'c> {
+        Requester {
+            address,
+            key,
+            encrypted: self.transport.is_encrypted(),
+            certificate: self.certificate,
+        }
+    }
 }
 
 impl Client<'static> {
@@ -31,6 +69,7 @@ impl Client<'static> {
             transport,
             peer: &|| None,
             now: &|| 0,
+            certificate: None,
         }
     }
 }

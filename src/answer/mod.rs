@@ -26,8 +26,8 @@ mod signed;
 mod tests;
 
 use crate::message::{
-    EXTENDED_ERROR_LEN, Edns, ExtendedError, Malformed, OPT_LEN, Owner, Query, Rcode, ReplyOptions, Response, Section,
-    ZoneVersion, flags, write_error,
+    EXTENDED_ERROR_LEN, Edns, ExtendedError, Malformed, OPT_LEN, Owner, Padding, Query, Rcode, ReplyOptions, Response,
+    Section, ZoneVersion, flags, write_error,
 };
 use crate::name::Name;
 use crate::record::RecordType;
@@ -168,7 +168,7 @@ fn answer_unsigned(
     if let Some(edns) = &query.edns {
         reserve = OPT_LEN;
         if !edns.rdata.is_empty() {
-            let asked = told.insert(Told::what_was_asked(settings, client, edns));
+            let asked = told.insert(Told::what_was_asked(settings, asker, edns));
             reserve += asked.options.reserve();
         }
     }
@@ -225,7 +225,8 @@ struct Told<'s> {
 impl<'s> Told<'s> {
     /// Before the answer is known: a placeholder keeps the room of the zone's version.
     #[cold]
-    fn what_was_asked(settings: &'s Settings, client: &Client<'_>, edns: &Edns<'_>) -> Self {
+    fn what_was_asked(settings: &'s Settings, asker: &Asker<'_>, edns: &Edns<'_>) -> Self {
+        let client = asker.client;
         let asked = edns.options();
         let mut told = Self::default();
         if let (Some(cookie), Some(secrets)) = (&asked.cookie, &settings.cookies)
@@ -242,8 +243,12 @@ impl<'s> Told<'s> {
             told.options.zone_version = Some(ZoneVersion { labels: 0, serial: 0 });
         }
         // RFC 7828 §3.2.1: over UDP it is ignored.
-        if asked.keepalive && client.transport == Transport::Tcp {
+        if asked.keepalive && client.transport.has_keepalive() {
             told.options.keepalive = settings.keepalive;
+        }
+        // RFC 7830 §4: padded is what was asked so, and nothing that anybody can read anyway. The signature counts too.
+        if asked.padding && client.transport.is_encrypted() {
+            told.options.padding = Some(Padding { behind: asker.reserve });
         }
         told
     }
@@ -267,9 +272,9 @@ impl<'s> Told<'s> {
 /// The largest response that this client takes (RFC 6891 §6.2.5) and that policy allows (RFC 9715).
 fn response_limit(settings: &Settings, transport: Transport, edns: Option<Edns<'_>>) -> usize {
     usize::from(match (transport, edns) {
-        (Transport::Tcp, _) => u16::MAX,
         (Transport::Udp, None) => PLAIN_UDP_PAYLOAD,
         (Transport::Udp, Some(edns)) => edns.payload.min(settings.max_udp_payload).max(PLAIN_UDP_PAYLOAD),
+        (Transport::Tcp | Transport::Tls | Transport::Quic | Transport::Https, _) => u16::MAX,
     })
 }
 
@@ -350,7 +355,8 @@ fn transfer<'z>(
         return unavailable();
     }
     let may = settings.transfers.as_ref().zip((asker.client.peer)());
-    let may = may.is_some_and(|(transfers, peer)| transfers.allows(zone, peer.ip(), asker.key));
+    let may =
+        may.is_some_and(|(transfers, peer)| transfers.allows(zone, &asker.client.requester(peer.ip(), asker.key)));
     if !may || query.qtype != RecordType::IXFR || asker.client.transport != Transport::Udp {
         return Outcome::refused(ExtendedError::PROHIBITED);
     }

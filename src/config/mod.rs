@@ -15,6 +15,7 @@ mod mail;
 pub mod mail_options;
 pub mod options;
 mod read;
+mod tls;
 mod transfer;
 mod values;
 
@@ -25,6 +26,7 @@ pub use apex::Apex;
 pub use error::{ConfigError, Fault};
 pub use excerpt::{Excerpt, printable};
 pub use mail::MailTable;
+pub use tls::{Pair, Tls};
 pub use transfer::{TransferTable, TsigKey, TsigSecret};
 pub use values::Identity;
 
@@ -37,6 +39,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tls::TlsTable;
 use transfer::{TransferFile, TsigEntry};
 use values::{ChaosText, Directory, FilePath, Listen, Number, Span, Workers};
 
@@ -67,6 +70,8 @@ pub struct Config {
     pub cookies: Cookies,
     /// The limit of UDP responses; `None` when there is none.
     pub rate_limit: Option<RateLimit>,
+    /// The certificate and the encrypted transports.
+    pub tls: Tls,
     /// The keys of signed messages, in the order of the file.
     pub tsig: Vec<TsigKey>,
     /// The `[transfer]` defaults of every zone.
@@ -164,6 +169,7 @@ struct ServerFile {
     tcp: TcpTable,
     cookies: CookiesTable,
     rate_limit: RateLimitTable,
+    tls: TlsTable,
     transfer: TransferFile,
     tsig: Vec<TsigEntry>,
     log: LogTable,
@@ -267,6 +273,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
             secret_file: file.cookies.secret_file.map(|file| base.join(file.0)),
         },
         rate_limit: file.rate_limit.limit(),
+        tls: file.tls.below(base),
         transfer: file.transfer.into(),
         tsig: file.tsig.into_iter().map(|entry| entry.below(base)).collect(),
         log: Log {
@@ -315,6 +322,9 @@ impl Config {
             ("rate_limit.slip", rate_differs(|limit| limit.slip)),
             ("rate_limit.ipv4_prefix", rate_differs(|limit| limit.ipv4_prefix.into())),
             ("rate_limit.ipv6_prefix", rate_differs(|limit| limit.ipv6_prefix.into())),
+            ("tls.dot", old.tls.dot != new.tls.dot),
+            ("tls.doq", old.tls.doq != new.tls.doq),
+            ("tls.doh", old.tls.doh != new.tls.doh),
             ("log.level", old.log != new.log),
         ];
         differs

@@ -324,7 +324,9 @@ pub const OPTIONS: &[OptionRow] = &[
         default: "nobody",
         change: Change::AtOnce,
         example: r#"allow = ["192.0.2.53", { address = "2001:db8::/32", key = "hoster" }]"#,
-        text: "Who may fetch zones by AXFR and IXFR: an address or a prefix, a key of [[tsig]], or both together. The \
+        text: "Who may fetch zones by AXFR and IXFR: an address or a prefix, a key of [[tsig]], or both together. With \
+               tls = true it must come encrypted as well (RFC 9103), with tls = \"NAME\" from one whose certificate, \
+               signed by an authority of tls.client_ca, is for that name. The \
                [transfer] of NAME.toml counts for that zone in place of this one, key by key.",
     },
     OptionRow {
@@ -351,7 +353,9 @@ pub const OPTIONS: &[OptionRow] = &[
         change: Change::AtOnce,
         example: r#"primaries = [{ address = "203.0.113.1", key = "hoster" }]"#,
         text: "The servers that the zone is fetched from, which makes this one a secondary; to be written into \
-               NAME.toml, with no NAME.zone beside it. They are asked in this order. Their NOTIFY is heeded.",
+               NAME.toml, with no NAME.zone beside it. They are asked in this order. Their NOTIFY is heeded. One with \
+               tls = \"NAME\" is asked over TLS (RFC 9103), on port 853 unless one is written, must show a certificate \
+               for that name, and is never asked without.",
     },
     OptionRow {
         key: "tsig",
@@ -363,6 +367,67 @@ pub const OPTIONS: &[OptionRow] = &[
                their own: name, algorithm (hmac-sha256 if none is said) and the secret in base64, as secret or, \
                better, in a secret_file. The file of a BIND key statement, as tsig-keygen prints it, and what \
                keymgr -t prints are read as they are. A changed file is obeyed at once.",
+    },
+    OptionRow {
+        key: "tls.certificate",
+        wants: "the path of a file, as a string",
+        default: "none: the encrypted transports are off",
+        change: Change::AtOnce,
+        example: r#"certificate = "/etc/letsencrypt/live/ns1.example.org/fullchain.pem""#,
+        text: "The certificate of this server with its chain, in PEM. A changed file is obeyed at once: new connections \
+               get the new certificate, and a broken one leaves the old in force. It is also shown to primaries that \
+               ask for one.",
+    },
+    OptionRow {
+        key: "tls.key",
+        wants: "the path of a file, as a string",
+        default: "none",
+        change: Change::AtOnce,
+        example: r#"key = "/etc/letsencrypt/live/ns1.example.org/privkey.pem""#,
+        text: "The private key of the certificate, in PEM. Signpost must be able to read it.",
+    },
+    OptionRow {
+        key: "tls.dot",
+        wants: "a list of addresses",
+        default: "none",
+        change: Change::Restart,
+        example: r#"dot = ["0.0.0.0", "::"]"#,
+        text: "Where queries and transfers are answered over TLS (RFC 7858, RFC 9103). Port 853 unless one is written. \
+               The limits of [tcp] hold for all encrypted connections, too, and count them together.",
+    },
+    OptionRow {
+        key: "tls.doq",
+        wants: "a list of addresses",
+        default: "none",
+        change: Change::Restart,
+        example: r#"doq = ["0.0.0.0", "::"]"#,
+        text: "Where queries and transfers are answered over QUIC (RFC 9250). Port 853 unless one is written.",
+    },
+    OptionRow {
+        key: "tls.doh",
+        wants: "a list of addresses",
+        default: "none",
+        change: Change::Restart,
+        example: r#"doh = ["0.0.0.0", "::"]"#,
+        text: "Where queries are answered over HTTPS (RFC 8484), by HTTP/2 at /dns-query. Port 443 unless one is \
+               written. There are no transfers over HTTPS.",
+    },
+    OptionRow {
+        key: "tls.client_ca",
+        wants: "the path of a file, as a string",
+        default: "none: clients are asked for no certificate",
+        change: Change::AtOnce,
+        example: r#"client_ca = "hoster-ca.pem""#,
+        text: "Certificates of the authorities, in PEM, that those of secondaries are signed by. Clients over TLS and \
+               QUIC may show one then; transfer.allow says by tls = \"NAME\" who must.",
+    },
+    OptionRow {
+        key: "tls.ca",
+        wants: "the path of a file, as a string",
+        default: "none: the authorities that this machine trusts",
+        change: Change::AtOnce,
+        example: r#"ca = "hoster-ca.pem""#,
+        text: "Certificates of the authorities, in PEM, that those of primaries are signed by.",
     },
     OptionRow {
         key: "log.level",

@@ -1,8 +1,9 @@
 //! `[transfer]` and `[[tsig]]`: who may have zones, who is told of changes, from whom zones come, and the keys.
 
+use super::tls::DOT_PORT;
 use super::values::FilePath;
 use crate::name::Name;
-use crate::transfer::{AddressPrefix, Allowed, Remote, TransferPolicy};
+use crate::transfer::{AddressPrefix, Allowed, Channel, Remote, TransferPolicy};
 use crate::tsig::{Algorithm, Key, KeyError};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -106,17 +107,18 @@ pub(super) struct TransferFile {
     allow: Option<Vec<AllowEntry>>,
     notify: Option<Vec<RemoteEntry>>,
     notify_nameservers: Option<bool>,
-    primaries: Option<Vec<RemoteEntry>>,
+    primaries: Option<Vec<PrimaryEntry>>,
 }
 
 impl From<TransferFile> for TransferTable {
     fn from(file: TransferFile) -> Self {
-        let remotes = |list: Option<Vec<RemoteEntry>>| list.map(|list| list.into_iter().map(|entry| entry.0).collect());
         Self {
             allow: file.allow.map(|list| list.into_iter().map(|entry| entry.0).collect()),
-            notify: remotes(file.notify),
+            notify: file.notify.map(|list| list.into_iter().map(|entry| entry.0).collect()),
             notify_nameservers: file.notify_nameservers,
-            primaries: remotes(file.primaries),
+            primaries: file
+                .primaries
+                .map(|list| list.into_iter().map(|entry| entry.0).collect()),
         }
     }
 }
@@ -125,11 +127,22 @@ struct AllowEntry(Allowed);
 
 struct RemoteEntry(Remote);
 
+struct PrimaryEntry(Remote);
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AllowParts {
     address: Option<String>,
     key: Option<String>,
+    tls: Option<ChannelEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrimaryParts {
+    address: String,
+    key: Option<String>,
+    tls: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -146,6 +159,7 @@ impl TryFrom<&str> for AllowEntry {
         Ok(Self(Allowed {
             from: Some(prefix(text)?),
             key: None,
+            channel: Channel::Any,
         }))
     }
 }
@@ -154,12 +168,15 @@ impl TryFrom<AllowParts> for AllowEntry {
     type Error = String;
 
     fn try_from(parts: AllowParts) -> Result<Self, String> {
-        if parts.address.is_none() && parts.key.is_none() {
+        let channel = parts.tls.map_or(Channel::Any, |entry| entry.0);
+        let named = parts.address.is_some() || parts.key.is_some() || matches!(channel, Channel::Certified(_));
+        if !named {
             return Err("an entry without address and key would allow everybody; name at least one of the two".into());
         }
         Ok(Self(Allowed {
             from: parts.address.as_deref().map(prefix).transpose()?,
             key: parts.key.as_deref().map(key_name).transpose()?,
+            channel,
         }))
     }
 }
@@ -169,8 +186,31 @@ impl TryFrom<&str> for RemoteEntry {
 
     fn try_from(text: &str) -> Result<Self, String> {
         Ok(Self(Remote {
-            address: remote_address(text)?,
+            address: remote_address(text, DNS_PORT)?,
             key: None,
+            tls: None,
+        }))
+    }
+}
+
+impl TryFrom<&str> for PrimaryEntry {
+    type Error = String;
+
+    fn try_from(text: &str) -> Result<Self, String> {
+        RemoteEntry::try_from(text).map(|entry| Self(entry.0))
+    }
+}
+
+impl TryFrom<PrimaryParts> for PrimaryEntry {
+    type Error = String;
+
+    fn try_from(parts: PrimaryParts) -> Result<Self, String> {
+        let tls = parts.tls.as_deref().map(certificate_name).transpose()?;
+        let port = if tls.is_some() { DOT_PORT } else { DNS_PORT };
+        Ok(Self(Remote {
+            address: remote_address(&parts.address, port)?,
+            key: parts.key.as_deref().map(key_name).transpose()?,
+            tls,
         }))
     }
 }
@@ -180,8 +220,9 @@ impl TryFrom<RemoteParts> for RemoteEntry {
 
     fn try_from(parts: RemoteParts) -> Result<Self, String> {
         Ok(Self(Remote {
-            address: remote_address(&parts.address)?,
+            address: remote_address(&parts.address, DNS_PORT)?,
             key: parts.key.as_deref().map(key_name).transpose()?,
+            tls: None,
         }))
     }
 }
@@ -225,6 +266,41 @@ impl<'de> Deserialize<'de> for RemoteEntry {
             r#"an address such as "192.0.2.53" or { address = "198.51.100.7:5353", key = "hoster" }"#,
             PhantomData,
         ))
+    }
+}
+
+impl<'de> Deserialize<'de> for PrimaryEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextOrTable::<Self, PrimaryParts>(
+            r#"an address such as "192.0.2.53" or { address = "203.0.113.1", tls = "dns.example.net" }"#,
+            PhantomData,
+        ))
+    }
+}
+
+/// `tls` of an entry of `allow`: `true`, or the name that a certificate must be for.
+struct ChannelEntry(Channel);
+
+impl Visitor<'_> for ChannelEntry {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(r#"true, or the name in a certificate such as "ns2.example.net""#)
+    }
+
+    fn visit_bool<E: Error>(self, encrypted: bool) -> Result<Self, E> {
+        Ok(Self(if encrypted { Channel::Encrypted } else { Channel::Any }))
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self, E> {
+        let name = certificate_name(name).map_err(E::custom)?;
+        Ok(Self(Channel::Certified(name)))
+    }
+}
+
+impl<'de> Deserialize<'de> for ChannelEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self(Channel::Any))
     }
 }
 
@@ -290,6 +366,17 @@ fn key_name(text: &str) -> Result<Name, String> {
         .map_err(|error| format!("\"{text}\" is no name of a key: {error}; write it as the other server does"))
 }
 
+/// A name as it stands in certificates.
+fn certificate_name(text: &str) -> Result<Box<str>, String> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    if !crate::tls::is_name(name) {
+        return Err(format!(
+            "\"{text}\" is no name that a certificate could be for; write the host name of the other server"
+        ));
+    }
+    Ok(name.into())
+}
+
 /// An address, or an address and how many of its leading bits count.
 fn prefix(text: &str) -> Result<AddressPrefix, String> {
     let (address, bits) = match text.split_once('/') {
@@ -317,15 +404,15 @@ fn prefix(text: &str) -> Result<AddressPrefix, String> {
     }
 }
 
-/// The address of another server, with the port of DNS if it names none.
-fn remote_address(text: &str) -> Result<SocketAddr, String> {
+/// The address of another server, with this port if it names none.
+fn remote_address(text: &str, port: u16) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(address);
     }
     text.trim_start_matches('[')
         .trim_end_matches(']')
         .parse::<IpAddr>()
-        .map(|address| SocketAddr::new(address, DNS_PORT))
+        .map(|address| SocketAddr::new(address, port))
         .map_err(|_| format!("\"{text}\" is no address; write one such as \"192.0.2.53\" or \"[2001:db8::53]:5353\""))
 }
 
@@ -376,6 +463,28 @@ mod tests {
     }
 
     #[test]
+    fn tls_is_demanded_and_offered_by_name() {
+        let policy = table(
+            "allow = [{ address = \"192.0.2.1\", tls = true }, { tls = \"ns2.example.net\" }]\n\
+             primaries = [{ address = \"203.0.113.1\", tls = \"dns.example.net.\" }, \"203.0.113.2\"]\n",
+        )
+        .unwrap()
+        .with(&TransferTable::default());
+        let channels: Vec<&Channel> = policy.allow.iter().map(|allowed| &allowed.channel).collect();
+        assert_eq!(
+            channels,
+            [&Channel::Encrypted, &Channel::Certified("ns2.example.net".into())]
+        );
+        assert_eq!(policy.primaries[0].address.port(), 853);
+        assert_eq!(policy.primaries[0].tls.as_deref(), Some("dns.example.net"));
+        assert_eq!(policy.primaries[0].to_string(), "203.0.113.1 (TLS)");
+        assert_eq!(
+            (policy.primaries[1].address.port(), &policy.primaries[1].tls),
+            (53, &None)
+        );
+    }
+
+    #[test]
     fn a_zone_has_its_own_where_it_says_so() {
         let all = table("allow = [\"192.0.2.1\"]\nnotify = [\"192.0.2.2\"]\nnotify_nameservers = false\n").unwrap();
         let own = table("allow = []\n").unwrap();
@@ -397,6 +506,16 @@ mod tests {
             ),
             ("allow = [\"192.0.2.0/40\"]", "192.0.2.0 has no 40 bits; use at most 32"),
             ("allow = [{}]", "would allow everybody; name at least one"),
+            ("allow = [{ tls = true }]", "would allow everybody; name at least one"),
+            ("allow = [{ tls = 7 }]", "expected true, or the name in a certificate"),
+            (
+                "primaries = [{ address = \"192.0.2.1\", tls = \"a b\" }]",
+                "is no name that a certificate could be for",
+            ),
+            (
+                "notify = [{ address = \"192.0.2.1\", tls = \"a\" }]",
+                "unknown field `tls`",
+            ),
             ("allow = [{ adress = \"192.0.2.1\" }]", "unknown field `adress`"),
             ("allow = [7]", "expected an address such as"),
             ("notify = [\"ns.example.org\"]", "is no address"),

@@ -39,6 +39,7 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
     )?;
     let (stored, unread) = published(&config);
     let cookies = super::cookies::judge(&config);
+    let tls = super::tls::judge(&config.tls);
     let mut sources = Sources::new(config)?;
     let exposed: Vec<Finding> = listed.changes.iter().filter_map(exposed_key).collect();
     sources.note(listed.changes);
@@ -48,6 +49,7 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
     findings.extend(settled.idle.into_iter().map(|(_, finding)| finding));
     findings.extend(unread);
     findings.extend(cookies);
+    findings.extend(tls);
     findings.extend(exposed);
     let zones: Vec<(Name, Vec<ZoneKey>)> = settled
         .compose

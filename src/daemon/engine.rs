@@ -4,6 +4,7 @@ use super::cookies::{COOKIE_SECRETS, Cookies};
 use super::leaving::Leaving;
 use super::news::News;
 use super::sources::{INCLUDED, Made, Settled, Sources};
+use super::tls::{TLS_FILES, Tls};
 use super::transfers::{TSIG_KEYS, TransferRules};
 use super::zones::ZoneSource;
 use crate::cli::Paint;
@@ -42,6 +43,7 @@ pub(super) struct Engine {
     pub(super) news: News,
     pub(super) cookies: Option<Cookies>,
     pub(super) rules: TransferRules,
+    pub(super) tls: Tls,
     pub(super) notifier: Notifier,
     pub(super) refresher: Refresher,
     /// What became of zones that are fetched.
@@ -97,6 +99,9 @@ impl Engine {
         if self.news.has_started() && batch.changes.iter().any(|change| change.root == TSIG_KEYS) {
             let findings = self.rules.read_keys();
             self.news.add(findings);
+        }
+        if self.news.has_started() && batch.changes.iter().any(|change| change.root == TLS_FILES) {
+            self.news.add(self.tls.read_again());
         }
         let changes = self.leaving.hold(batch.changes, Instant::now());
         self.sources.note(changes);
@@ -188,6 +193,12 @@ impl Engine {
             && let Err(error) = self.watcher.set_extra(TSIG_KEYS, self.rules.files())
         {
             findings.push(Finding::warning("watch-path", error.to_string(), ""));
+        }
+        if let Some(found) = self.tls.follow(&config.tls) {
+            findings.extend(found);
+            if let Err(error) = self.watcher.set_extra(TLS_FILES, self.tls.files()) {
+                findings.push(Finding::warning("watch-path", error.to_string(), ""));
+            }
         }
     }
 

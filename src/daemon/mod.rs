@@ -18,6 +18,7 @@ mod news;
 mod orders;
 mod signals;
 mod sources;
+mod tls;
 mod transfers;
 mod zones;
 
@@ -31,7 +32,7 @@ use crate::exchange::Exchange;
 use crate::name::Name;
 use crate::publish::{Publisher, SharedZones, StoreError};
 use crate::server::systemd::Notifier;
-use crate::server::{BindError, Inherited, Listen, RateLimit, Running, Server};
+use crate::server::{BindError, Encrypted, Inherited, Listen, RateLimit, Running, Server};
 use crate::watch::{self, Root, WatchError, Watcher};
 use crate::zone::ZoneSet;
 use cookies::Cookies;
@@ -43,6 +44,7 @@ use sources::{CONFIG, KEYS, Sources, ZONES};
 use std::collections::BTreeMap;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
+use tls::{TLS_FILES, Tls};
 use transfers::{TSIG_KEYS, TransferRules};
 
 /// Why the server cannot start.
@@ -80,12 +82,14 @@ struct Daemon {
 
 /// Serves until it is told to stop. `announce` gets the report of the start, made with `paint`.
 pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Result<(), StartError> {
-    let bound = Server::adopt(&listen(&config), Inherited::take())?;
+    let (tls, tls_finding) = Tls::new(&config.tls);
+    let bound = Server::adopt(&listen(&config, &tls), Inherited::take())?;
     let zones: SharedZones = Arc::new(arc_swap::ArcSwap::from_pointee(ZoneSet::loading()));
     let (rules, key_findings) = TransferRules::new(&config);
     let publisher = Publisher::open(&config.state, Arc::clone(&zones))?.with_policies(rules.policies());
     let (mut watcher, listed) = Watcher::new(roots(&config), &watch::Options::default())?;
     watcher.set_extra(TSIG_KEYS, rules.files())?;
+    watcher.set_extra(TLS_FILES, tls.files())?;
     // After the watch began, so that no change falls between.
     let (cookies, cookie_findings) = Cookies::start(&config)?;
     let mut settings = settings(&config, cookies.as_ref());
@@ -99,8 +103,15 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
             waker.wake();
         }
     };
-    let exchange = Exchange::start(Arc::clone(&zones), rules.policies(), rules.keys(), &config.listen, tell)
-        .map_err(StartError::System)?;
+    let exchange = Exchange::start(
+        Arc::clone(&zones),
+        rules.policies(),
+        rules.keys(),
+        tls.context(),
+        &config.listen,
+        tell,
+    )
+    .map_err(StartError::System)?;
     let refresher = exchange.refresher();
     let inbox = Arc::new(move |apex: &Name, by| refresher.notified(apex, by));
     settings.transfers = Some(Arc::new(rules.transfers(publisher.journal(), inbox)));
@@ -116,6 +127,7 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
         news: News::default(),
         cookies,
         rules,
+        tls,
         notifier: exchange.notifier(),
         refresher: exchange.refresher(),
         fetched,
@@ -123,6 +135,7 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
     };
     engine.news.add(key_findings);
     engine.news.add(cookie_findings);
+    engine.news.add(tls_finding);
     engine.news.add(bound.findings().iter().cloned());
     let running = bound
         .run(Arc::clone(&engine.zones), settings)
@@ -242,7 +255,7 @@ fn roots(config: &Config) -> Vec<Root> {
     roots
 }
 
-fn listen(config: &Config) -> Listen {
+fn listen(config: &Config, tls: &Tls) -> Listen {
     let mut listen = Listen::on(config.listen.clone());
     if let Some(workers) = config.workers {
         listen.workers = usize::from(workers.get());
@@ -250,6 +263,12 @@ fn listen(config: &Config) -> Listen {
     listen.limits.connections = config.tcp.connections as usize;
     listen.limits.per_client = config.tcp.per_client as usize;
     listen.limits.idle = config.tcp.idle;
+    listen.encrypted = config.tls.listens().then(|| Encrypted {
+        dot: config.tls.dot.clone(),
+        doq: config.tls.doq.clone(),
+        doh: config.tls.doh.clone(),
+        context: tls.context(),
+    });
     listen.rate_limit = config.rate_limit.map(|limit| RateLimit {
         responses: limit.responses_per_second,
         all: limit.all_per_second,

@@ -23,6 +23,7 @@ pub use notifier::Notifier;
 pub use refresher::{Event, Refresher};
 
 use crate::publish::SharedZones;
+use crate::tls::SharedContext;
 use crate::transfer::SharedPolicies;
 use crate::tsig::SharedKeyring;
 use std::io;
@@ -38,6 +39,7 @@ struct Shared {
     zones: SharedZones,
     policies: SharedPolicies,
     keys: SharedKeyring,
+    tls: SharedContext,
     /// The addresses we serve on: messages leave from there, since secondaries know us by them.
     listen: Vec<SocketAddr>,
 }
@@ -56,6 +58,7 @@ impl Exchange {
         zones: SharedZones,
         policies: SharedPolicies,
         keys: SharedKeyring,
+        tls: SharedContext,
         listen: &[SocketAddr],
         tell: impl Fn(Event) + Send + Sync + 'static,
     ) -> io::Result<Self> {
@@ -68,6 +71,7 @@ impl Exchange {
             zones,
             policies,
             keys,
+            tls,
             listen: listen.to_vec(),
         });
         let notifier = Notifier::start(&runtime, Arc::clone(&shared));

@@ -81,7 +81,11 @@ async fn dispatch(shared: Arc<Shared>, mut urgent: UnboundedReceiver<Name>, mut 
             {
                 for address in nameservers.addresses(&shared, &zone).await {
                     if !remotes.iter().any(|remote| remote.address == address) {
-                        remotes.push(Remote { address, key: None });
+                        remotes.push(Remote {
+                            address,
+                            key: None,
+                            tls: None,
+                        });
                     }
                 }
             }

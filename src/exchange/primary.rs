@@ -1,16 +1,22 @@
 //! Asking a primary: which serial it has, and for the zone.
+//!
+//! One that speaks TLS is asked for both over TLS (RFC 9103 §7.2), and shows who it is first; when it does not, nothing
+//! is asked: there is no way back to TCP.
 
 use super::{Shared, now, random, socket_to};
 use crate::message::{HEADER_LEN, Message, Part, Rcode, flags};
 use crate::name::Name;
 use crate::record::{Record, RecordType};
+use crate::tls::{NoClient, server_name};
 use crate::transfer::{Arrived, Fault, Incoming, Limits, Remote, serial_of};
 use crate::tsig::Session;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 /// How long a primary may take to answer a datagram, and how often it is asked.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -38,6 +44,9 @@ pub(super) enum Failure {
     /// RFC 1034 §4.3.5: only who is authoritative can be asked.
     #[error("it is not authoritative for the zone")]
     NotAuthoritative,
+    /// It does not show who it is, or not as TLS wants it.
+    #[error("{0}")]
+    Tls(#[from] NoClient),
     /// The configuration names a key that there is not.
     #[error("there is no key {0} to ask it with")]
     NoKey(Name),
@@ -45,6 +54,9 @@ pub(super) enum Failure {
 
 /// The SOA that a primary has.
 pub(super) async fn soa(shared: &Shared, remote: &Remote, apex: &Name) -> Result<Record, Failure> {
+    if remote.tls.is_some() {
+        return soa_by_stream(shared, remote, apex).await;
+    }
     let socket = socket_to(shared, remote.address).await?;
     let mut answer = vec![0; 65_535];
     for _ in 0..ATTEMPTS {
@@ -62,6 +74,19 @@ pub(super) async fn soa(shared: &Shared, remote: &Remote, apex: &Name) -> Result
         }
     }
     Err(Failure::Silent)
+}
+
+/// Over TLS.
+async fn soa_by_stream(shared: &Shared, remote: &Remote, apex: &Name) -> Result<Record, Failure> {
+    let (question, mut session) = question(shared, remote, apex, RecordType::SOA, None)?;
+    let mut stream = connect(shared, remote).await?;
+    ask(&mut stream, &question).await?;
+    let mut answer = vec![];
+    read_message(&mut stream, &mut answer).await?;
+    if answer.get(..2) != question.get(..2) {
+        return Err(Fault::OtherQuestion.into());
+    }
+    soa_in(&answer, apex, session.as_mut())
 }
 
 fn soa_in(bytes: &[u8], apex: &Name, session: Option<&mut Session>) -> Result<Record, Failure> {
@@ -102,19 +127,14 @@ pub(super) async fn fetch(
         RecordType::AXFR
     };
     let (question, session) = question(shared, remote, apex, rtype, ours)?;
-    let mut stream = within(TcpStream::connect(remote.address)).await??;
-    stream.set_nodelay(true)?;
-    let framed = [&(question.len() as u16).to_be_bytes()[..], &question].concat();
-    within(stream.write_all(&framed)).await??;
+    let mut stream = connect(shared, remote).await?;
+    ask(&mut stream, &question).await?;
     let id = u16::from_be_bytes([question[0], question[1]]);
     let serial = ours.map(serial_of);
     let mut incoming = Incoming::new(apex.clone(), id, serial, session, Limits::default());
     let mut message = vec![];
     loop {
-        let mut prefix = [0; 2];
-        read(&mut stream, &mut prefix).await?;
-        message.resize(usize::from(u16::from_be_bytes(prefix)), 0);
-        read(&mut stream, &mut message).await?;
+        read_message(&mut stream, &mut message).await?;
         if let Some(arrived) = incoming.take(&message, now())? {
             return Ok(arrived);
         }
@@ -123,7 +143,40 @@ pub(super) async fn fetch(
     }
 }
 
-async fn read(stream: &mut TcpStream, mut room: &mut [u8]) -> Result<(), Failure> {
+/// A connection to a primary.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+async fn connect(shared: &Shared, remote: &Remote) -> Result<Box<dyn Stream>, Failure> {
+    let stream = within(TcpStream::connect(remote.address)).await??;
+    stream.set_nodelay(true)?;
+    let Some(name) = &remote.tls else {
+        return Ok(Box::new(stream));
+    };
+    let context = Arc::clone(&shared.tls.borrow());
+    let name = server_name(name).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let connector = TlsConnector::from(context.client()?);
+    let stream = within(connector.connect(name, stream)).await??;
+    // RFC 9103 §8.3.1 has the server choose "dot"; some choose nothing, which says the same.
+    Ok(Box::new(stream))
+}
+
+async fn ask(stream: &mut dyn Stream, question: &[u8]) -> Result<(), Failure> {
+    let framed = [&(question.len() as u16).to_be_bytes()[..], question].concat();
+    within(stream.write_all(&framed)).await??;
+    within(stream.flush()).await??;
+    Ok(())
+}
+
+async fn read_message(stream: &mut dyn Stream, message: &mut Vec<u8>) -> Result<(), Failure> {
+    let mut prefix = [0; 2];
+    read(stream, &mut prefix).await?;
+    message.resize(usize::from(u16::from_be_bytes(prefix)), 0);
+    read(stream, message).await
+}
+
+async fn read(stream: &mut dyn Stream, mut room: &mut [u8]) -> Result<(), Failure> {
     while !room.is_empty() {
         match within(stream.read(room)).await?? {
             0 => return Err(Failure::Closed),

@@ -1,8 +1,7 @@
 //! EDNS options: what a client asks for by them, and what a response tells by them (RFC 6891 §6.1.2).
 //!
-//! Read: NSID (RFC 5001), COOKIE (RFC 7873), TCP KEEPALIVE (RFC 7828) and ZONEVERSION (RFC 9660). All others are
-//! passed over (RFC 6891 §6.1.2), Padding (RFC 7830) among them: it is answered on encrypted transports only
-//! (RFC 8467 §4), and there are none here. Reading borrows from the message and allocates nothing.
+//! Read: NSID (RFC 5001), COOKIE (RFC 7873), TCP KEEPALIVE (RFC 7828), Padding (RFC 7830) and ZONEVERSION (RFC 9660).
+//! All others are passed over (RFC 6891 §6.1.2). Reading borrows from the message and allocates nothing.
 
 use super::ExtendedError;
 
@@ -12,6 +11,8 @@ const NSID: u16 = 3;
 const COOKIE: u16 = 10;
 /// edns-tcp-keepalive (RFC 7828 §3.1).
 const KEEPALIVE: u16 = 11;
+/// Padding (RFC 7830 §3).
+const PADDING: u16 = 12;
 /// Extended DNS Error (RFC 8914 §2).
 const EXTENDED_ERROR: u16 = 15;
 /// ZONEVERSION (RFC 9660 §2).
@@ -19,6 +20,8 @@ const ZONE_VERSION: u16 = 19;
 
 /// Octets of an option's code and length.
 const OPTION_HEADER: usize = 4;
+/// Padded responses have a multiple of so many octets (RFC 8467 §4.1).
+pub const PADDING_BLOCK: usize = 468;
 /// Octets of a COOKIE option in a response: the client's eight and our sixteen (RFC 9018 §4).
 pub const COOKIE_OPTION_LEN: usize = OPTION_HEADER + 24;
 
@@ -31,6 +34,8 @@ pub struct Options<'q> {
     pub zone_version: bool,
     /// How long may a connection idle? (RFC 7828 §3.2.1)
     pub keepalive: bool,
+    /// Is the response to be padded? (RFC 7830 §4)
+    pub padding: bool,
     /// The client's cookie, and ours if it has one (RFC 7873 §5.1).
     pub cookie: Option<Cookie<'q>>,
 }
@@ -69,6 +74,7 @@ impl<'q> Options<'q> {
                 2 => {}
                 _ => return None,
             },
+            PADDING => self.padding = true,
             // RFC 9660 §3.1: empty in a query.
             ZONE_VERSION if data.is_empty() => self.zone_version = true,
             ZONE_VERSION => return None,
@@ -102,6 +108,15 @@ pub struct ReplyOptions<'r> {
     pub keepalive: Option<u16>,
     /// Who answers (RFC 5001 §2.3).
     pub nsid: Option<&'r [u8]>,
+    /// Zeros up to the next multiple of [`PADDING_BLOCK`].
+    pub padding: Option<Padding>,
+}
+
+/// How a response is padded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Padding {
+    /// Octets that come behind the options: a signature.
+    pub behind: usize,
 }
 
 /// The version of a zone by its SOA serial, type 0 (RFC 9660 §2.1).
@@ -121,10 +136,11 @@ impl ReplyOptions<'_> {
             + option(self.zone_version.is_some(), 6)
             + option(self.keepalive.is_some(), 2)
             + self.nsid.map_or(0, |nsid| OPTION_HEADER + nsid.len())
+            + option(self.padding.is_some(), 0)
     }
 
-    /// Writes each option that fits whole; returns the octets written.
-    pub(super) fn write(&self, out: &mut [u8]) -> usize {
+    /// Writes each option that fits whole; returns the octets written. `before` is the length of the message so far.
+    pub(super) fn write(&self, out: &mut [u8], before: usize) -> usize {
         let mut writer = Writer { out, len: 0 };
         if let Some(cookie) = &self.cookie {
             writer.put(COOKIE, cookie);
@@ -141,6 +157,12 @@ impl ReplyOptions<'_> {
         }
         if let Some(nsid) = self.nsid {
             writer.put(NSID, nsid);
+        }
+        if let Some(Padding { behind }) = self.padding {
+            let least = before + writer.len + OPTION_HEADER + behind;
+            // The last block of the longest message may be short.
+            let room = writer.out.len().saturating_sub(writer.len + OPTION_HEADER);
+            writer.zeros(PADDING, (least.next_multiple_of(PADDING_BLOCK) - least).min(room));
         }
         writer.len
     }
@@ -165,6 +187,12 @@ impl Writer<'_> {
         place[2..OPTION_HEADER].copy_from_slice(&len.to_be_bytes());
         place[OPTION_HEADER..].copy_from_slice(data);
         self.len = end;
+    }
+
+    /// An option of so many zeros.
+    fn zeros(&mut self, code: u16, count: usize) {
+        const ZEROS: [u8; PADDING_BLOCK] = [0; PADDING_BLOCK];
+        self.put(code, ZEROS.get(..count).unwrap_or_default());
     }
 }
 
@@ -199,6 +227,7 @@ mod tests {
                 nsid: true,
                 zone_version: true,
                 keepalive: true,
+                padding: true,
                 cookie: Some(Cookie {
                     client: *b"12345678",
                     server: b""
@@ -239,6 +268,7 @@ mod tests {
             zone_version: Some(ZoneVersion { labels: 2, serial: 7 }),
             keepalive: Some(100),
             nsid: Some(b"ns1"),
+            padding: None,
         };
         let all = [
             option(COOKIE, &[1; 24]),
@@ -250,7 +280,7 @@ mod tests {
         assert_eq!(reply.reserve() + 6, all.concat().len());
         for room in 0..=all.concat().len() {
             let mut out = vec![0xee; room];
-            let len = reply.write(&mut out);
+            let len = reply.write(&mut out, 0);
             let mut expected = vec![];
             for option in &all {
                 if expected.len() + option.len() <= room {
@@ -260,6 +290,27 @@ mod tests {
             assert_eq!(out[..len], expected, "room for {room}");
             assert!(out[len..].iter().all(|&octet| octet == 0xee));
         }
-        assert_eq!(ReplyOptions::default().write(&mut [0; 99]), 0);
+        assert_eq!(ReplyOptions::default().write(&mut [0; 99], 0), 0);
+    }
+
+    #[test]
+    fn pads_to_whole_blocks_as_far_as_there_is_room() {
+        for (before, behind, room, expected) in [
+            (100, 0, 1000, 368),
+            (464, 0, 1000, 4),
+            (465, 0, 1000, 471),
+            (100, 61, 1000, 307),
+            (100, 0, 10, 10),
+            (100, 0, 3, 0),
+        ] {
+            let reply = ReplyOptions {
+                padding: Some(Padding { behind }),
+                ..ReplyOptions::default()
+            };
+            let mut out = vec![0xee; room];
+            assert_eq!(reply.write(&mut out, before), expected, "{before} {behind} {room}");
+            assert!(expected == 0 || out[..2] == [0, 12]);
+            assert!(out[..expected].iter().skip(4).all(|&octet| octet == 0));
+        }
     }
 }

@@ -376,10 +376,11 @@ impl<'o> Response<'o> {
         options: &ReplyOptions<'_>,
     ) -> usize {
         let opts = self.put_opt(rcode, payload, dnssec_ok);
+        let before = self.len;
         if opts > 0
             && let Some(room) = self.out.get_mut(self.len..self.end)
         {
-            let len = options.write(room);
+            let len = options.write(room, before);
             self.out[self.len - 2..self.len].copy_from_slice(&(len as u16).to_be_bytes());
             self.len += len;
         }

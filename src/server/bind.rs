@@ -9,8 +9,9 @@
 //! small by the answering engine instead.
 
 use super::batch::system::{raise_open_files, set_option};
+use super::encrypted::Sockets;
 use super::udp::UdpPort;
-use super::{BindError, Inherited, Limits, Listen, RateLimit};
+use super::{BindError, Encrypted, Inherited, Limits, Listen, RateLimit};
 use crate::finding::Finding;
 use libc::{IP_MTU_DISCOVER, IP_PKTINFO, IP_PMTUDISC_OMIT, IPPROTO_IP, IPPROTO_IPV6};
 use libc::{IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT, IPV6_RECVPKTINFO};
@@ -27,6 +28,9 @@ pub struct Server {
     /// One per UDP worker.
     pub(super) udp: Vec<UdpPort>,
     pub(super) tcp: Vec<TcpListener>,
+    pub(super) encrypted: Option<Sockets>,
+    /// Where these are, each with its transport.
+    pub(super) encrypted_addresses: Vec<(&'static str, SocketAddr)>,
     /// TCP threads.
     pub(super) workers: usize,
     pub(super) limits: Limits,
@@ -55,7 +59,7 @@ impl Server {
         }
         match left_out {
             Some(error) if server.tcp.is_empty() => Err(error),
-            _ => Ok(server),
+            _ => server.with_encrypted(listen),
         }
     }
 
@@ -74,7 +78,43 @@ impl Server {
             return Ok(server);
         }
         server.compare(listen);
-        Ok(server)
+        server.with_encrypted(listen)
+    }
+
+    /// Binds the addresses of the encrypted transports, too.
+    fn with_encrypted(mut self, listen: &Listen) -> Result<Self, BindError> {
+        if let Some(Encrypted { dot, doq, doh, context }) = &listen.encrypted {
+            self.encrypted = Some(Sockets {
+                tls: self.bind_each(dot, ("TLS", "TCP"), listen_tcp, TcpListener::local_addr)?,
+                quic: self.bind_each(doq, ("QUIC", "UDP"), bind_quic, UdpSocket::local_addr)?,
+                https: self.bind_each(doh, ("HTTPS", "TCP"), listen_tcp, TcpListener::local_addr)?,
+                context: context.clone(),
+            });
+        }
+        Ok(self)
+    }
+
+    /// Sockets for all of these, for one transport over another.
+    fn bind_each<S>(
+        &mut self,
+        addresses: &[SocketAddr],
+        (name, below): (&'static str, &'static str),
+        bind: fn(SocketAddr) -> io::Result<S>,
+        bound: fn(&S) -> io::Result<SocketAddr>,
+    ) -> Result<Vec<S>, BindError> {
+        let mut sockets = Vec::new();
+        for &address in addresses {
+            let socket = bind(address).and_then(|socket| Ok((bound(&socket)?, socket)));
+            match socket.map_err(|error| BindError::new(address, below, error)) {
+                Ok((bound, socket)) => {
+                    self.encrypted_addresses.push((name, bound));
+                    sockets.push(socket);
+                }
+                Err(error) if error.is_missing_ipv6() => self.findings.push(without_ipv6(address)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sockets)
     }
 
     /// What the operator should know: an address left out, a socket not used.
@@ -92,6 +132,8 @@ impl Server {
             addresses: Vec::new(),
             udp: Vec::new(),
             tcp: Vec::new(),
+            encrypted: None,
+            encrypted_addresses: Vec::new(),
             workers: listen.workers.max(1),
             limits: listen.limits,
             rate_limit: listen.rate_limit,
@@ -256,6 +298,17 @@ fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
+
+/// A socket for QUIC, which does what else it needs itself.
+fn bind_quic(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    raise_buffers(&socket, SOCKET_BUFFER);
+    Ok(socket.into())
+}
 
 fn bind_udp(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;

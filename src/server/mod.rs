@@ -10,6 +10,7 @@
 //!   by a path MTU the network claims (RFC 9715).
 //! - **TCP** (RFC 7766): one small runtime of its own, in-order answers, everything that arrived in one read leaves in
 //!   one write, and [`Limits`] on connections, clients, idleness and slowness (`tcp`).
+//! - **TLS, QUIC and HTTPS** on the same runtime, with the same limits (`encrypted`).
 //! - **Rates** of responses to those who may not be where they say they are, by UDP ([`RateLimit`], `limit`).
 //! - **systemd**: sockets handed over ([`Inherited`]), readiness, reload and watchdog messages ([`systemd`]).
 //!
@@ -23,6 +24,7 @@ mod batch;
 mod bind;
 mod clock;
 mod counters;
+mod encrypted;
 mod error;
 mod guard;
 mod holder;
@@ -35,6 +37,7 @@ mod throttle;
 mod udp;
 
 use crate::answer::{Answered, Client, Settings};
+use crate::tls::SharedContext;
 use crate::transfer::{self, Outgoing, Refused};
 use crate::zone::ZoneSet;
 use arc_swap::Guard;
@@ -116,7 +119,13 @@ impl Handler for Answering {
         let transfers = self.settings.transfers.as_ref()?;
         let peer = (client.peer)()?;
         let now = u64::from((client.now)());
-        Some(transfers.begin(view, query, peer.ip(), now, self.settings.max_udp_payload))
+        Some(transfers.begin(
+            view,
+            query,
+            client.requester(peer.ip(), None),
+            now,
+            self.settings.max_udp_payload,
+        ))
     }
 }
 
@@ -132,6 +141,21 @@ pub struct Listen {
     pub limits: Limits,
     /// The limit of responses by UDP; none by default.
     pub rate_limit: Option<RateLimit>,
+    /// Where the encrypted transports are; nowhere by default.
+    pub encrypted: Option<Encrypted>,
+}
+
+/// Where to listen for encrypted queries, and what their connections are made with.
+#[derive(Debug, Clone)]
+pub struct Encrypted {
+    /// By TLS (RFC 7858).
+    pub dot: Vec<SocketAddr>,
+    /// By QUIC (RFC 9250).
+    pub doq: Vec<SocketAddr>,
+    /// By HTTPS (RFC 8484).
+    pub doh: Vec<SocketAddr>,
+    /// The certificate of the moment.
+    pub context: SharedContext,
 }
 
 impl Listen {
@@ -142,6 +166,7 @@ impl Listen {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             limits: Limits::default(),
             rate_limit: None,
+            encrypted: None,
         }
     }
 }

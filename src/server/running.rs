@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 /// A server that serves, until [`Running::stop`] or until it is dropped, which does the same.
 pub struct Running {
     addresses: Vec<SocketAddr>,
+    encrypted: Vec<(&'static str, SocketAddr)>,
     stop: Arc<AtomicBool>,
     ports: Vec<UdpPort>,
     workers: Vec<JoinHandle<()>>,
@@ -48,9 +49,17 @@ impl Server {
         guard::install();
         let handler = Arc::new(handler);
         let counters = Arc::new(Counters::new(self.udp.len()));
-        let tcp = TcpSide::start(self.tcp, self.limits, self.workers, handler.clone(), counters.clone())?;
+        let tcp = TcpSide::start(
+            self.tcp,
+            self.encrypted,
+            self.limits,
+            self.workers,
+            handler.clone(),
+            counters.clone(),
+        )?;
         let mut running = Running {
             addresses: self.addresses,
+            encrypted: self.encrypted_addresses,
             stop: Arc::default(),
             ports: self.udp,
             workers: Vec::new(),
@@ -79,6 +88,11 @@ impl Running {
     /// Where it listens, with the ports the kernel chose.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where it listens for encrypted queries, each with its transport: `TLS`, `QUIC`, `HTTPS`.
+    pub fn encrypted_addresses(&self) -> &[(&'static str, SocketAddr)] {
+        &self.encrypted
     }
 
     /// What has been counted so far.

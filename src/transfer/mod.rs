@@ -14,5 +14,5 @@ mod request;
 pub use delta::{Delta, WireRecord};
 pub use incoming::{Arrived, Fault, Incoming, Limits, Step, apply, serial_of};
 pub use outgoing::{Content, Outgoing, Oversize};
-pub use policy::{AddressPrefix, Allowed, Policies, Remote, SharedPolicies, TransferPolicy};
+pub use policy::{AddressPrefix, Allowed, Channel, Policies, Remote, Requester, SharedPolicies, TransferPolicy};
 pub use request::{Inbox, Refused, Transfers, is_request};

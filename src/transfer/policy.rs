@@ -1,6 +1,7 @@
 //! Who may have a zone, who is told of its changes, and from whom it comes.
 
 use crate::name::Name;
+use crate::tls;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::fmt;
@@ -27,6 +28,33 @@ pub struct Allowed {
     pub from: Option<AddressPrefix>,
     /// Signed by this key; `None` when no signature is needed.
     pub key: Option<Name>,
+    /// How it must come.
+    pub channel: Channel,
+}
+
+/// How a request for a zone must come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Channel {
+    /// As it likes.
+    #[default]
+    Any,
+    /// Encrypted (RFC 9103).
+    Encrypted,
+    /// Encrypted, from one whose certificate is for this name (RFC 9103 §9.3.3).
+    Certified(Box<str>),
+}
+
+/// Who asks for a zone.
+#[derive(Debug, Clone, Copy)]
+pub struct Requester<'r> {
+    /// From where.
+    pub address: IpAddr,
+    /// The key that the request was signed with.
+    pub key: Option<&'r Name>,
+    /// Did it come encrypted?
+    pub encrypted: bool,
+    /// The certificate that was shown, if one was that is to be believed.
+    pub certificate: Option<&'r [u8]>,
 }
 
 /// Another server: where it is and how to speak to it.
@@ -36,6 +64,8 @@ pub struct Remote {
     pub address: SocketAddr,
     /// The key that both sign with.
     pub key: Option<Name>,
+    /// The name that its certificate must be for: it is spoken to by TLS and never without (RFC 9103 §9.3.1).
+    pub tls: Option<Box<str>>,
 }
 
 /// An address, or all addresses with these leading bits.
@@ -57,17 +87,30 @@ impl Default for TransferPolicy {
 }
 
 impl TransferPolicy {
-    /// May a client at this address, who signed with this key, have the zone?
-    pub fn allows(&self, address: IpAddr, key: Option<&Name>) -> bool {
+    /// May this one have the zone?
+    pub fn allows(&self, requester: &Requester<'_>) -> bool {
         self.allow.iter().any(|allowed| {
-            allowed.from.is_none_or(|prefix| prefix.contains(address))
-                && allowed.key.as_ref().is_none_or(|wanted| key == Some(wanted))
+            allowed.from.is_none_or(|prefix| prefix.contains(requester.address))
+                && allowed.key.as_ref().is_none_or(|wanted| requester.key == Some(wanted))
+                && allowed.channel.is_that_of(requester)
         })
     }
 
     /// Can anybody have the zone?
     pub fn allows_anybody(&self) -> bool {
         !self.allow.is_empty()
+    }
+}
+
+impl Channel {
+    fn is_that_of(&self, requester: &Requester<'_>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Encrypted => requester.encrypted,
+            Self::Certified(name) => requester
+                .certificate
+                .is_some_and(|certificate| tls::is_for(certificate, name)),
+        }
     }
 }
 
@@ -119,9 +162,13 @@ impl fmt::Display for AddressPrefix {
 
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address.port() {
-            53 => self.address.ip().fmt(f),
-            _ => self.address.fmt(f),
+        match (self.address.port(), &self.tls) {
+            (53, None) | (853, Some(_)) => self.address.ip().fmt(f)?,
+            _ => self.address.fmt(f)?,
+        }
+        match &self.tls {
+            Some(_) => f.write_str(" (TLS)"),
+            None => Ok(()),
         }
     }
 }
@@ -181,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn address_and_key_must_both_fit() {
+    fn address_key_and_channel_must_all_fit() {
         let key = Name::from_text("hoster").unwrap();
         let other = Name::from_text("other").unwrap();
         let policy = TransferPolicy {
@@ -189,33 +236,39 @@ mod tests {
                 Allowed {
                     from: Some(prefix("192.0.2.53/32")),
                     key: None,
+                    channel: Channel::Any,
                 },
                 Allowed {
                     from: Some(prefix("2001:db8::/32")),
                     key: Some(key.clone()),
+                    channel: Channel::Any,
                 },
                 Allowed {
                     from: None,
                     key: Some(other.clone()),
+                    channel: Channel::Encrypted,
                 },
             ],
             ..TransferPolicy::default()
         };
-        for (address, signed_by, allowed) in [
-            ("192.0.2.53", None, true),
-            ("192.0.2.53", Some(&key), true),
-            ("192.0.2.54", None, false),
-            ("192.0.2.54", Some(&key), false),
-            ("2001:db8::7", None, false),
-            ("2001:db8::7", Some(&key), true),
-            ("203.0.113.9", Some(&other), true),
+        for (address, signed_by, encrypted, allowed) in [
+            ("192.0.2.53", None, false, true),
+            ("192.0.2.53", Some(&key), false, true),
+            ("192.0.2.54", None, false, false),
+            ("192.0.2.54", Some(&key), false, false),
+            ("2001:db8::7", None, false, false),
+            ("2001:db8::7", Some(&key), false, true),
+            ("203.0.113.9", Some(&other), true, true),
+            ("203.0.113.9", Some(&other), false, false),
         ] {
-            assert_eq!(
-                policy.allows(address.parse().unwrap(), signed_by),
-                allowed,
-                "{address} {signed_by:?}"
-            );
+            let requester = Requester {
+                address: address.parse().unwrap(),
+                key: signed_by,
+                encrypted,
+                certificate: None,
+            };
+            assert_eq!(policy.allows(&requester), allowed, "{requester:?}");
+            assert!(!TransferPolicy::default().allows(&requester));
         }
-        assert!(!TransferPolicy::default().allows("192.0.2.1".parse().unwrap(), Some(&key)));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::delta::Delta;
 use super::outgoing::{Content, Outgoing};
-use super::policy::SharedPolicies;
+use super::policy::{Requester, SharedPolicies};
 use crate::message::{HEADER_LEN, Message, Part, Query, flags, skip_name};
 use crate::name::Name;
 use crate::publish::{Journal, Serial};
@@ -48,17 +48,23 @@ pub enum Refused {
     #[error("{0}")]
     Signature(String),
     /// The policy does not allow it.
-    #[error("`[transfer] allow` does not name {address}{}", key_text(.key.as_ref()))]
+    #[error("`[transfer] allow` does not name {address}{}{}", key_text(.key.as_ref()), channel_text(*.encrypted))]
     Policy {
         /// Who asked.
         address: IpAddr,
         /// By which key it was signed.
         key: Option<Name>,
+        /// Did it come encrypted?
+        encrypted: bool,
     },
 }
 
 fn key_text(key: Option<&Name>) -> String {
     key.map_or_else(|| " without a key".to_owned(), |key| format!(" with the key {key}"))
+}
+
+fn channel_text(encrypted: bool) -> &'static str {
+    if encrypted { " over TLS" } else { "" }
 }
 
 /// Is the message a request for a transfer? Looks at no more than it must.
@@ -75,17 +81,18 @@ pub fn is_request(message: &[u8]) -> bool {
 }
 
 impl Transfers {
-    /// May a client at `address` that signed with `key` have the zone?
-    pub fn allows(&self, zone: &Zone, address: IpAddr, key: Option<&Name>) -> bool {
-        self.policies.load().of(zone.apex()).allows(address, key)
+    /// May this one have the zone?
+    pub fn allows(&self, zone: &Zone, requester: &Requester<'_>) -> bool {
+        self.policies.load().of(zone.apex()).allows(requester)
     }
 
-    /// Begins the transfer that is asked for in `message`, which came by TCP. `payload` is what we offer in EDNS.
+    /// Begins the transfer that is asked for in `message`, which came by a stream from `requester`, whose key is looked
+    /// up here. `payload` is what we offer in EDNS.
     pub fn begin(
         &self,
         zones: &ZoneSet,
         message: &[u8],
-        address: IpAddr,
+        requester: Requester<'_>,
         now: u64,
         payload: u16,
     ) -> Result<Outgoing, Refused> {
@@ -93,10 +100,11 @@ impl Transfers {
         let zone = zone_named(zones, &query).ok_or(Refused::NoZone)?;
         let session = self.verify(message, now)?;
         let key = session.as_ref().map(|session| session.key().name());
-        if !self.allows(zone, address, key) {
+        if !self.allows(zone, &Requester { key, ..requester }) {
             return Err(Refused::Policy {
-                address,
+                address: requester.address,
                 key: key.cloned(),
+                encrypted: requester.encrypted,
             });
         }
         let content = match query.qtype {
@@ -167,7 +175,7 @@ fn serial_in(message: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
     use crate::record::Record;
-    use crate::transfer::{Allowed, Policies, TransferPolicy};
+    use crate::transfer::{Allowed, Channel, Policies, TransferPolicy};
     use arc_swap::ArcSwap;
 
     fn name(text: &str) -> Name {
@@ -202,6 +210,7 @@ mod tests {
             allow: vec![Allowed {
                 from: Some(allow.parse::<IpAddr>().unwrap().into()),
                 key: None,
+                channel: Channel::Any,
             }],
             ..TransferPolicy::default()
         };
@@ -215,8 +224,13 @@ mod tests {
             inbox: None,
         };
         let zones = ZoneSet::default().with(&[(name("example.org"), Some(zone(7)))]);
-        let address = "192.0.2.53".parse().unwrap();
-        let outgoing = transfers.begin(&zones, message, address, 0, 1232)?;
+        let requester = Requester {
+            address: "192.0.2.53".parse().unwrap(),
+            key: None,
+            encrypted: false,
+            certificate: None,
+        };
+        let outgoing = transfers.begin(&zones, message, requester, 0, 1232)?;
         Ok(format!("{:?}", outgoing.content()))
     }
 

@@ -167,7 +167,7 @@ impl Written<'_> {
     }
 }
 
-/// The most octets of a TSIG record with a key of this name and algorithm.
-pub(super) fn max_len(key_name: &[u8], algorithm: Algorithm) -> usize {
-    key_name.len() + 10 + algorithm.wire().len() + 10 + algorithm.signature_len() + 6 + 6
+/// Octets of a TSIG record with a key of this name and algorithm that tells no error.
+pub(super) fn good_len(key_name: &[u8], algorithm: Algorithm) -> usize {
+    key_name.len() + 10 + algorithm.wire().len() + 10 + algorithm.signature_len() + 6
 }

@@ -1,7 +1,7 @@
 //! What two servers that share a key say to each other: signing and checking, message by message.
 
 use super::algorithm::{Hash, described};
-use super::record::{Malformed, SignedQuery, TsigError, Written, max_len};
+use super::record::{Malformed, SignedQuery, TsigError, Written, good_len};
 use super::{Algorithm, FUDGE, Key, Keyring};
 use std::sync::Arc;
 
@@ -187,7 +187,7 @@ impl Session {
 
     /// Room that signing a message takes.
     pub fn reserve(&self) -> usize {
-        max_len(self.key.name().as_wire(), self.key.algorithm())
+        good_len(self.key.name().as_wire(), self.key.algorithm())
     }
 
     /// Signs the query in `out[..len]` (RFC 8945 §5.1); returns the session that checks the answers and the new length.

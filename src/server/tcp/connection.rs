@@ -1,4 +1,4 @@
-//! The life of one TCP connection.
+//! The life of one connection, by TCP or by TLS over it.
 //!
 //! Messages come with a two-octet length in front (RFC 1035 §4.2.2) and are answered in order, as many as arrived, and
 //! their answers leave in one write (RFC 7766 §8 asks for at least one message whole). Reading pauses while a client
@@ -10,19 +10,18 @@
 use super::super::clock::Clock;
 use super::super::counters::TcpCounters;
 use super::super::{Handler, guard};
+use super::stream::Stream;
 use super::table::{Order, Phase, Seat, Table};
 use super::transfer::{Sending, tell_refused};
-use crate::answer::{Client, Transport};
-use socket2::SockRef;
+use crate::answer::Client;
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncWriteExt, ReadBuf};
 
 /// Octets of the length in front of a message.
 const PREFIX: usize = 2;
@@ -44,9 +43,11 @@ thread_local! {
     });
 }
 
-pub(super) struct Connection<'a, H: Handler> {
-    stream: TcpStream,
+pub(in crate::server) struct Connection<'a, H: Handler, S> {
+    stream: S,
     peer: SocketAddr,
+    /// The certificate that the client showed.
+    certificate: Option<Arc<[u8]>>,
     handler: &'a H,
     table: &'a Table,
     seat: &'a Seat,
@@ -69,9 +70,9 @@ enum Step {
     End,
 }
 
-impl<'a, H: Handler> Connection<'a, H> {
-    pub(super) fn new(
-        stream: TcpStream,
+impl<'a, H: Handler, S: Stream> Connection<'a, H, S> {
+    pub(in crate::server) fn new(
+        stream: S,
         peer: SocketAddr,
         handler: &'a H,
         table: &'a Table,
@@ -79,6 +80,7 @@ impl<'a, H: Handler> Connection<'a, H> {
         counters: &'a TcpCounters,
     ) -> Self {
         Self {
+            certificate: stream.certificate().map(Arc::from),
             stream,
             peer,
             handler,
@@ -93,21 +95,21 @@ impl<'a, H: Handler> Connection<'a, H> {
     }
 
     /// Serves until the client leaves or an order says so.
-    pub(super) async fn serve(mut self) {
+    pub(in crate::server) async fn serve(mut self) {
         let seat = self.seat;
         let order = tokio::select! {
             biased;
             // How it ended does not matter: a client that went away is no event.
-            _ = self.converse() => return,
+            _ = self.converse() => return self.stream.say_goodbye(),
             order = seat.ordered() => order,
         };
         match order {
-            Order::Finish => self.finish().await,
-            Order::Close => {}
-            Order::Reset => {
-                // Or the kernel would go on keeping the answers for a client that does not read.
-                let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            Order::Finish => {
+                self.finish().await;
+                self.stream.say_goodbye();
             }
+            Order::Close => self.stream.say_goodbye(),
+            Order::Reset => self.stream.forget_unsent(),
         }
     }
 
@@ -203,11 +205,12 @@ impl<'a, H: Handler> Connection<'a, H> {
         let (mut queries, mut answers) = (0, 0);
         let view = self.handler.view();
         let clock = Clock::default();
-        let peer = self.peer;
+        let (peer, certificate) = (self.peer, self.certificate.clone());
         let client = Client {
-            transport: Transport::Tcp,
+            transport: S::TRANSPORT,
             peer: &move || Some(peer),
             now: &|| clock.seconds(),
+            certificate: certificate.as_deref(),
         };
         while let Some(message) = next_message(rest) {
             if output.len() - used < FRAME {
@@ -249,7 +252,7 @@ impl<'a, H: Handler> Connection<'a, H> {
 
     /// Tells the table what the connection waits for now.
     fn note(&self, rest: &[u8], held_before: usize, progress: bool) {
-        if !self.unsent.is_empty() {
+        if !self.unsent.is_empty() || self.stream.is_behind() {
             self.table.note(self.seat, Phase::Writing);
         } else if rest.is_empty() {
             self.table.note(self.seat, Phase::Idle);
@@ -276,16 +279,16 @@ impl<'a, H: Handler> Connection<'a, H> {
 
     /// Waits until all unsent answers are with the kernel.
     async fn flush(&mut self) -> io::Result<()> {
-        if self.unsent.is_empty() {
+        if self.unsent.is_empty() && !self.stream.is_behind() {
             return Ok(());
         }
         while let Some(rest) = self.unsent.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match self.stream.try_write(rest) {
-                Ok(count) => self.sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.stream.writable().await?,
-                Err(error) => return Err(error),
+            match self.stream.write(rest).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => self.sent += count,
             }
         }
+        self.stream.flush().await?;
         // Give the memory back: most clients read.
         self.unsent = Vec::new();
         self.sent = 0;

@@ -7,22 +7,28 @@
 //!
 //! - [`table`] knows every connection and decides about limits: who gets in, who has to go.
 //! - [`connection`] is the life of one.
+//! - [`stream`] is what a connection needs of TCP, or of TLS over it.
 //! - Here: accepting, and a sweep that enforces all deadlines at once, so that no query pays for a timer.
 //!
 //! Running out of file descriptors is an everyday attack: then a few of the longest idle connections go, accepting
 //! pauses for a moment, and the log says so once a minute.
 
 mod connection;
+mod stream;
 mod table;
 mod transfer;
 
-use self::connection::Connection;
-use self::table::Table;
+pub(super) use self::connection::Connection;
+pub(super) use self::table::{Order, Phase, Seat};
+pub(super) use self::transfer::{Sending, tell_refused};
+
+use self::table::{Admitted, Table};
 use super::counters::Counters;
+use super::encrypted::Sockets;
 use super::throttle::Throttle;
 use super::{Handler, Limits};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -31,10 +37,24 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 /// What all connections share.
-struct Shared<H> {
-    handler: Arc<H>,
-    table: Table,
-    counters: Arc<Counters>,
+pub(super) struct Shared<H> {
+    pub(super) handler: Arc<H>,
+    pub(super) table: Table,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl<H> Shared<H> {
+    /// A seat for a new connection, if it may have one.
+    pub(super) fn admit(&self, peer: IpAddr) -> Option<Admitted<'_>> {
+        let counters = &self.counters.tcp;
+        counters.accepted.fetch_add(1, Relaxed);
+        let admitted = self.table.admit(peer);
+        match &admitted {
+            Some(admitted) => counters.evicted.fetch_add(admitted.evicted, Relaxed),
+            None => counters.refused.fetch_add(1, Relaxed),
+        };
+        admitted
+    }
 }
 
 /// The TCP side while it serves.
@@ -59,6 +79,7 @@ impl TcpSide {
     /// Starts to accept.
     pub(super) fn start<H: Handler>(
         listeners: Vec<TcpListener>,
+        encrypted: Option<Sockets>,
         limits: Limits,
         threads: usize,
         handler: Arc<H>,
@@ -78,7 +99,10 @@ impl TcpSide {
         let mut acceptors = Vec::with_capacity(listeners.len());
         for listener in listeners {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            acceptors.push(runtime.spawn(accept(listener, shared.clone())));
+            acceptors.push(runtime.spawn(accept(listener, shared.clone(), welcome)));
+        }
+        if let Some(sockets) = encrypted {
+            acceptors.extend(sockets.serve(&shared)?);
         }
         runtime.spawn(sweep(shared.clone()));
         drop(inside);
@@ -111,7 +135,14 @@ impl TcpSide {
 /// How long closing the runtime may take when all of its tasks are at an await.
 const CLOSING: Duration = Duration::from_millis(500);
 
-async fn accept<H: Handler>(listener: tokio::net::TcpListener, shared: Arc<Shared<H>>) {
+/// Accepts connections, each to be welcomed in a task of its own.
+pub(super) async fn accept<H: Handler, F>(
+    listener: tokio::net::TcpListener,
+    shared: Arc<Shared<H>>,
+    welcome: impl Fn(TcpStream, SocketAddr, Arc<Shared<H>>) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -126,19 +157,11 @@ async fn accept<H: Handler>(listener: tokio::net::TcpListener, shared: Arc<Share
 
 /// Gives a connection its seat and serves it.
 async fn welcome<H: Handler>(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared<H>>) {
-    let Shared {
-        handler,
-        table,
-        counters,
-    } = &*shared;
-    let counters = &counters.tcp;
-    counters.accepted.fetch_add(1, Relaxed);
-    let Some(admitted) = table.admit(peer.ip()) else {
-        counters.refused.fetch_add(1, Relaxed);
+    let Some(admitted) = shared.admit(peer.ip()) else {
         return;
     };
-    counters.evicted.fetch_add(admitted.evicted, Relaxed);
-    Connection::new(stream, peer, &**handler, table, &admitted.seat, counters)
+    let (table, counters) = (&shared.table, &shared.counters.tcp);
+    Connection::new(stream, peer, &*shared.handler, table, &admitted.seat, counters)
         .serve()
         .await;
 }

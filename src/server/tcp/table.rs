@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(in crate::server) enum Phase {
     /// Nothing asked, nothing to send.
     Idle,
     /// A message has begun to arrive.
@@ -27,7 +27,7 @@ pub(super) enum Phase {
 
 /// What a connection is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(in crate::server) enum Order {
     /// Answer what has arrived, then close.
     Finish,
     /// Close now.
@@ -38,7 +38,7 @@ pub(super) enum Order {
 
 /// The place of one connection in the table.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(in crate::server) struct Seat {
     id: u64,
     client: Client,
     /// Milliseconds since the table was made, times 4, plus the phase.
@@ -55,15 +55,15 @@ enum Client {
 }
 
 /// A connection that got in. It gives its seat back when dropped; nothing happens if it was taken away before.
-pub(super) struct Admitted<'a> {
+pub(in crate::server) struct Admitted<'a> {
     table: &'a Table,
-    pub(super) seat: Arc<Seat>,
+    pub(in crate::server) seat: Arc<Seat>,
     /// How many others had to go for it.
-    pub(super) evicted: u64,
+    pub(in crate::server) evicted: u64,
 }
 
 /// All connections. See the module.
-pub(super) struct Table {
+pub(in crate::server) struct Table {
     limits: Limits,
     /// Milliseconds in `Seat::doing` count from here.
     start: Instant,
@@ -84,7 +84,7 @@ struct Taken {
 }
 
 impl Table {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(in crate::server) fn new(limits: Limits) -> Self {
         Self {
             limits,
             start: Instant::now(),
@@ -96,7 +96,7 @@ impl Table {
 
     /// A seat for a connection from `peer`; when all are taken, the longest idle lose theirs. `None`: this client has
     /// as many as one may have, or the server is stopping.
-    pub(super) fn admit(&self, peer: IpAddr) -> Option<Admitted<'_>> {
+    pub(in crate::server) fn admit(&self, peer: IpAddr) -> Option<Admitted<'_>> {
         let client = Client::from(peer);
         let mut taken = self.lock();
         let held = taken.per_client.get(&client).copied().unwrap_or(0);
@@ -130,25 +130,37 @@ impl Table {
         })
     }
 
+    /// How much clients may take.
+    pub(in crate::server) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Has this client, or have all together, half of the connections that may be?
+    pub(in crate::server) fn is_crowded(&self, peer: IpAddr) -> bool {
+        let taken = self.lock();
+        let held = taken.per_client.get(&Client::from(peer)).copied().unwrap_or(0);
+        held >= self.limits.per_client / 2 || taken.seats.len() >= self.limits.connections / 2
+    }
+
     /// Pushes out the longest idle connections, at most `count`. Returns how many.
-    pub(super) fn evict(&self, count: usize) -> u64 {
+    pub(in crate::server) fn evict(&self, count: usize) -> u64 {
         self.lock().evict(count)
     }
 
     /// Says what the connection in `seat` is doing from now on.
-    pub(super) fn note(&self, seat: &Seat, phase: Phase) {
+    pub(in crate::server) fn note(&self, seat: &Seat, phase: Phase) {
         seat.doing.store(pack(self.now(), phase), Relaxed);
     }
 
     /// Waits until there is a connection.
-    pub(super) async fn populated(&self) {
+    pub(in crate::server) async fn populated(&self) {
         while self.lock().seats.is_empty() {
             self.filled.notified().await;
         }
     }
 
     /// How often [`Self::sweep`] is due: often enough for the shortest limit.
-    pub(super) fn sweep_period(&self) -> Duration {
+    pub(in crate::server) fn sweep_period(&self) -> Duration {
         let Limits {
             idle, message, write, ..
         } = self.limits;
@@ -156,7 +168,7 @@ impl Table {
     }
 
     /// Tells connections that are past their deadline to go. Returns how many.
-    pub(super) fn sweep(&self) -> u64 {
+    pub(in crate::server) fn sweep(&self) -> u64 {
         let taken = self.lock();
         let idle = idle_limit(&self.limits, taken.seats.len());
         let now = self.now();
@@ -177,7 +189,7 @@ impl Table {
 
     /// Lets nobody in any more, tells every connection to finish and waits until all have left, at most for
     /// `patience`. Blocks.
-    pub(super) fn finish_all(&self, patience: Duration) {
+    pub(in crate::server) fn finish_all(&self, patience: Duration) {
         let mut taken = self.lock();
         taken.closing = true;
         for seat in taken.seats.values() {
@@ -244,7 +256,7 @@ impl Taken {
 
 impl Seat {
     /// Waits for an order.
-    pub(super) async fn ordered(&self) -> Order {
+    pub(in crate::server) async fn ordered(&self) -> Order {
         loop {
             match self.order.load(Relaxed) {
                 1 => return Order::Finish,

@@ -8,14 +8,14 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// A transfer that a connection is busy with.
-pub(super) struct Sending {
+pub(in crate::server) struct Sending {
     outgoing: Outgoing,
     peer: SocketAddr,
     began: Instant,
 }
 
 impl Sending {
-    pub(super) fn new(outgoing: Outgoing, peer: SocketAddr) -> Self {
+    pub(in crate::server) fn new(outgoing: Outgoing, peer: SocketAddr) -> Self {
         Self {
             outgoing,
             peer,
@@ -24,7 +24,7 @@ impl Sending {
     }
 
     /// Writes the next message; `None` when the transfer must break off.
-    pub(super) fn write(&mut self, out: &mut [u8], now: u64) -> Option<usize> {
+    pub(in crate::server) fn write(&mut self, out: &mut [u8], now: u64) -> Option<usize> {
         self.outgoing
             .write(out, now)
             .map_err(|Oversize { rtype, octets }| {
@@ -39,12 +39,12 @@ impl Sending {
     }
 
     /// Is everything written?
-    pub(super) fn is_done(&self) -> bool {
+    pub(in crate::server) fn is_done(&self) -> bool {
         self.outgoing.is_done()
     }
 
     /// Says what was sent; that there was nothing to fetch is no event.
-    pub(super) fn tell(&self) {
+    pub(in crate::server) fn tell(&self) {
         let kind = match self.outgoing.content() {
             Content::Serial => return,
             Content::Whole => "AXFR",
@@ -65,7 +65,7 @@ impl Sending {
 }
 
 /// Says that a transfer is not given, and why; a few lines a minute at most, for anybody may ask.
-pub(super) fn tell_refused(request: &[u8], peer: SocketAddr, refused: &Refused) {
+pub(in crate::server) fn tell_refused(request: &[u8], peer: SocketAddr, refused: &Refused) {
     static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
     if let Some(untold) = THROTTLE.admit(Instant::now()) {
         let question = Message::read(request).and_then(|message| message.question());
