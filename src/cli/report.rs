@@ -27,6 +27,8 @@ pub struct StartReport<'a> {
     pub config: &'a Path,
     /// The addresses that are answered on.
     pub listen: &'a [SocketAddr],
+    /// The addresses that encrypted queries are answered on, each with its transport.
+    pub encrypted: &'a [(&'static str, SocketAddr)],
     /// The zones.
     pub zones: &'a ZonesTold,
     /// How many zones are served.
@@ -154,8 +156,12 @@ pub fn paragraph(zone: &ZoneReport, paint: Paint) -> String {
 fn banner(report: &StartReport<'_>, paint: Paint) -> String {
     let name = format!("Signpost {}", report.version);
     let addresses: Vec<String> = report.listen.iter().map(SocketAddr::to_string).collect();
+    let encrypted = report.encrypted.iter();
+    let encrypted: String = encrypted
+        .map(|(transport, address)| format!(", {address} ({transport})"))
+        .collect();
     let line = fill(
-        &format!("answers on {} (UDP and TCP)", and(&addresses)),
+        &format!("answers on {} (UDP and TCP){encrypted}", and(&addresses)),
         LINE - name.chars().count() - 1,
         2,
     );
@@ -367,6 +373,7 @@ mod tests {
             version: "0.1.0",
             config: Path::new("signpost.toml"),
             listen: &listen,
+            encrypted: &[],
             zones: &told,
             served: served.clone().count(),
             records: served.map(|zone| zone.records).sum(),

@@ -2,7 +2,7 @@
 
 use super::cookies::{COOKIE_SECRETS, Cookies};
 use super::leaving::Leaving;
-use super::news::News;
+use super::news::{Addresses, News};
 use super::sources::{INCLUDED, Made, Settled, Sources};
 use super::tls::{TLS_FILES, Tls};
 use super::transfers::{TSIG_KEYS, TransferRules};
@@ -17,7 +17,6 @@ use crate::record::Record;
 use crate::transfer::Remote;
 use crate::watch::{Batch, Watcher};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -77,7 +76,12 @@ impl Engine {
             .leaving
             .next()
             .map(|until| until.saturating_duration_since(Instant::now()));
-        let batch = self.watcher.next(key_due.into_iter().chain(file_gone).min());
+        let certificate = self
+            .tls
+            .next()
+            .map(|until| until.saturating_duration_since(Instant::now()));
+        let wait = key_due.into_iter().chain(file_gone).chain(certificate).min();
+        let batch = self.watcher.next(wait);
         self.note(batch);
         while let Ok(event) = self.fetched.try_recv() {
             let (apex, expired) = match &event {
@@ -88,6 +92,8 @@ impl Engine {
         }
         let gone = self.leaving.due(Instant::now());
         self.sources.note(gone);
+        let finding = self.tls.due(Instant::now());
+        self.news.add(finding);
     }
 
     fn note(&mut self, batch: Batch) {
@@ -101,7 +107,7 @@ impl Engine {
             self.news.add(findings);
         }
         if self.news.has_started() && batch.changes.iter().any(|change| change.root == TLS_FILES) {
-            self.news.add(self.tls.read_again());
+            self.tls.changed();
         }
         let changes = self.leaving.hold(batch.changes, Instant::now());
         self.sources.note(changes);
@@ -291,7 +297,7 @@ impl Engine {
     }
 
     /// What a person reads when everything has been loaded.
-    pub(super) fn start_report(&mut self, listen: &[SocketAddr], paint: Paint) -> String {
+    pub(super) fn start_report(&mut self, listen: Addresses<'_>, paint: Paint) -> String {
         let Self {
             sources, news, zones, ..
         } = self;

@@ -148,7 +148,7 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
         return Ok(());
     }
     let reload_asked = loading.reload_asked;
-    announce(&engine.start_report(running.addresses(), paint));
+    announce(&engine.start_report((running.addresses(), running.encrypted_addresses()), paint));
     let mut liveness = running.liveness();
     let watchdog = notifier.watch(move || liveness.alive()).map_err(StartError::System)?;
     let mut daemon = Daemon {

@@ -13,6 +13,9 @@ use crate::zone::ZoneSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+/// Where is answered: by UDP and TCP, and encrypted.
+pub(super) type Addresses<'a> = (&'a [SocketAddr], &'a [(&'static str, SocketAddr)]);
+
 /// Collects until the start is reported, logs from then on.
 #[derive(Debug, Default)]
 pub(super) struct News {
@@ -114,7 +117,7 @@ impl News {
     pub(super) fn start_report(
         &mut self,
         config: &Config,
-        listen: &[SocketAddr],
+        (listen, encrypted): Addresses<'_>,
         zones: &ZoneSet,
         source_of: impl Fn(&Name) -> Option<String>,
         paint: Paint,
@@ -135,6 +138,7 @@ impl News {
                 version,
                 config: &config.path,
                 listen,
+                encrypted,
                 zones: &told,
                 served: zones.len(),
                 records: zones.iter().map(|zone| zone.record_count()).sum(),

@@ -7,8 +7,10 @@ use crate::config;
 use crate::finding::{Finding, Place};
 use crate::tls::{Authorities, Context, Credentials, CredentialsError, SharedContext, shared};
 use crate::watch::{self, RootId};
+use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::watch::Sender;
 use zeroize::Zeroizing;
 
@@ -23,16 +25,27 @@ pub(super) struct Tls {
     wanted: config::Tls,
     sender: Sender<Arc<Context>>,
     context: SharedContext,
+    /// Of the files that the context is from.
+    digest: Option<Digest>,
+    /// What is there now is no good, and is read again then: certificate and key are seldom replaced in one moment.
+    doubtful: Option<Instant>,
 }
+
+type Digest = [u8; 32];
+
+/// So long a broken pair may be one that is just being replaced.
+const DOUBT: Duration = Duration::from_secs(1);
 
 impl Tls {
     /// With what the configuration says; what is wrong with its files is returned.
     pub(super) fn new(wanted: &config::Tls) -> (Self, Option<Finding>) {
         let (sender, context) = shared(Context::default());
-        let tls = Self {
+        let mut tls = Self {
             wanted: wanted.clone(),
             sender,
             context,
+            digest: None,
+            doubtful: None,
         };
         let finding = tls.read_again();
         (tls, finding)
@@ -58,13 +71,31 @@ impl Tls {
         Some(self.read_again().into_iter().collect())
     }
 
+    /// A file has changed. What is wrong with it is told later, if it stays so.
+    pub(super) fn changed(&mut self) {
+        self.doubtful = self.read_again().map(|_| Instant::now() + DOUBT);
+    }
+
+    /// When [`Self::due`] has something to do.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.doubtful
+    }
+
+    /// Looks again at what was no good, if it is time; what is wrong is returned.
+    pub(super) fn due(&mut self, now: Instant) -> Option<Finding> {
+        self.doubtful.take_if(|at| *at <= now)?;
+        self.read_again()
+    }
+
     /// Reads the files; what is wrong with one is returned, and nothing changes then.
-    pub(super) fn read_again(&self) -> Option<Finding> {
+    pub(super) fn read_again(&mut self) -> Option<Finding> {
         match read(&self.wanted) {
-            Ok(context) => {
+            Ok((_, digest)) if self.digest == Some(digest) => None,
+            Ok((context, digest)) => {
                 if self.wanted != config::Tls::default() {
                     tracing::info!("the certificates were read");
                 }
+                self.digest = Some(digest);
                 self.sender.send_replace(Arc::new(context));
                 None
             }
@@ -81,21 +112,31 @@ pub(super) fn judge(wanted: &config::Tls) -> Option<Finding> {
 /// Findings are large beside what is mostly returned.
 type Fault = Box<Finding>;
 
-fn read(wanted: &config::Tls) -> Result<Context, Fault> {
-    let authorities = |file: &Option<PathBuf>| file.as_deref().map(authorities).transpose();
-    let credentials = wanted.pair.as_ref().map(credentials).transpose()?;
-    Context::new(credentials, authorities(&wanted.client_ca)?, authorities(&wanted.ca)?).map_err(|error| {
+fn read(wanted: &config::Tls) -> Result<(Context, Digest), Fault> {
+    let mut digest = Sha256::new();
+    let credentials = wanted
+        .pair
+        .as_ref()
+        .map(|pair| credentials(pair, &mut digest))
+        .transpose()?;
+    let mut authorities = |file: &Option<PathBuf>| {
+        let file = file.as_deref();
+        file.map(|file| authorities(file, &mut digest)).transpose()
+    };
+    let (clients, primaries) = (authorities(&wanted.client_ca)?, authorities(&wanted.ca)?);
+    let context = Context::new(credentials, clients, primaries).map_err(|error| {
         let cure = "make the certificate with another program, or report this as a bug";
         Box::new(Finding::error(
             "tls-certificate",
             format!("TLS cannot use it: {error}"),
             cure,
         ))
-    })
+    })?;
+    Ok((context, digest.finalize().into()))
 }
 
-fn credentials(pair: &config::Pair) -> Result<Credentials, Fault> {
-    let (chain, key) = (file(&pair.certificate)?, file(&pair.key)?);
+fn credentials(pair: &config::Pair, digest: &mut Sha256) -> Result<Credentials, Fault> {
+    let (chain, key) = (file(&pair.certificate, digest)?, file(&pair.key, digest)?);
     Credentials::from_pem(&chain, &key).map_err(|error| match error {
         CredentialsError::NoCertificate | CredentialsError::BadCertificate => useless(
             &pair.certificate,
@@ -110,24 +151,26 @@ fn credentials(pair: &config::Pair) -> Result<Credentials, Fault> {
         CredentialsError::NotAPair => useless(
             &pair.key,
             error,
-            "put the key there that the certificate was asked for with; if both are just being replaced, this mends \
-             itself",
+            "put the key there that the certificate was asked for with",
         ),
     })
 }
 
-fn authorities(path: &Path) -> Result<Authorities, Fault> {
-    let text = file(path)?;
+fn authorities(path: &Path, digest: &mut Sha256) -> Result<Authorities, Fault> {
+    let text = file(path, digest)?;
     Authorities::from_pem(&text)
         .map_err(|error| useless(path, error, "put the authorities' certificates there, in PEM"))
 }
 
-fn file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    watch::read_file(path, MAX_LEN).map_err(|error| {
+fn file(path: &Path, digest: &mut Sha256) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let octets = watch::read_file(path, MAX_LEN).map_err(|error| {
         let what = format!("a file of [tls] cannot be read: {error}");
         let cure = "make it readable for Signpost; the certificate that was known stays in force";
         Box::new(Finding::error("tls-file", what, cure).at(Place::file(path)))
-    })
+    })?;
+    digest.update((octets.len() as u64).to_be_bytes());
+    digest.update(&octets);
+    Ok(octets)
 }
 
 fn useless(path: &Path, error: CredentialsError, cure: &str) -> Fault {
