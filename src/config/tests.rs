@@ -147,6 +147,9 @@ fn an_error_names_the_place_shows_the_line_and_knows_the_cure() {
         "[cookies]\nenabled = \"yes\"\n",
         "[rate_limit]\nresponses_per_second = 0\n",
         "[rate_limit]\nipv4_prefix = 33\n",
+        "[tls]\ncertficate = \"a.pem\"\n",
+        "[tls]\ndot = \"::\"\n",
+        "[tls]\ndot = [\"::\"]\n",
         // Of another file.
         "[zone]\nnameservers = [\"ns1.example.org\"]\n",
         // No TOML.
@@ -227,7 +230,12 @@ fn every_row_of_the_tables_is_true() {
     for row in OPTIONS.iter().chain(MAIL_OPTIONS) {
         let key = row.key.rsplit('.').next().unwrap();
         assert!(row.example.starts_with(&format!("{key} = ")), "{}", row.example);
-        let right = read(&in_table(row, row.example));
+        // What listens needs a certificate, and that its key.
+        let pair = ["certificate = \"x\"", "key = \"x\""];
+        let pair = pair.into_iter().filter(|line| !line.starts_with(key));
+        let with = pair.filter(|_| row.key.starts_with("tls."));
+        let lines: Vec<&str> = std::iter::once(row.example).chain(with).collect();
+        let right = read(&in_table(row, &lines.join("\n")));
         assert!(right.is_ok(), "{}: {}", row.example, right.unwrap_err());
         let wrong = read(&in_table(row, &format!("{key} = 1979-05-27"))).unwrap_err();
         // A table of free names takes the date for one of its rows.
@@ -292,7 +300,7 @@ fn every_default_in_the_table_is_in_force() {
 
 #[test]
 fn the_tables_lack_no_option() {
-    let tables = ["tcp", "cookies", "rate_limit", "transfer", "log", "mail"]
+    let tables = ["tcp", "cookies", "rate_limit", "tls", "transfer", "log", "mail"]
         .map(str::to_owned)
         .into_iter();
     let of_mail = MAIL_OPTIONS
@@ -326,7 +334,8 @@ fn tells_which_changes_need_a_restart() {
          version = \"x\"\nidentity = \"x\"\nmax_udp_payload = 512\n\
          [tcp]\nconnections = 1\nper_client = 1\nidle = \"1s\"\n\
          [cookies]\nenabled = false\nsecret_file = \"x\"\n\
-         [rate_limit]\nresponses_per_second = 1\nall_per_second = 1\nslip = 1\nipv4_prefix = 32\nipv6_prefix = 64\n[log]\nlevel = \"trace\"\n",
+         [rate_limit]\nresponses_per_second = 1\nall_per_second = 1\nslip = 1\nipv4_prefix = 32\nipv6_prefix = 64\n\
+         [tls]\ncertificate = \"x\"\nkey = \"x\"\ndot = [\"::\"]\ndoq = [\"::\"]\ndoh = [\"::\"]\n[log]\nlevel = \"trace\"\n",
     )
     .unwrap();
     let expected: Vec<&str> = OPTIONS

@@ -29,6 +29,8 @@ pub(super) struct Tls {
     digest: Option<Digest>,
     /// What is there now is no good, and is read again then: certificate and key are seldom replaced in one moment.
     doubtful: Option<Instant>,
+    /// What is wrong, as it was told: it is not told twice.
+    told: Option<Finding>,
 }
 
 type Digest = [u8; 32];
@@ -46,8 +48,9 @@ impl Tls {
             context,
             digest: None,
             doubtful: None,
+            told: None,
         };
-        let finding = tls.read_again();
+        let finding = tls.news();
         (tls, finding)
     }
 
@@ -68,7 +71,8 @@ impl Tls {
             return None;
         }
         self.wanted = wanted.clone();
-        Some(self.read_again().into_iter().collect())
+        self.digest = None;
+        Some(self.news().into_iter().collect())
     }
 
     /// A file has changed. What is wrong with it is told later, if it stays so.
@@ -84,23 +88,30 @@ impl Tls {
     /// Looks again at what was no good, if it is time; what is wrong is returned.
     pub(super) fn due(&mut self, now: Instant) -> Option<Finding> {
         self.doubtful.take_if(|at| *at <= now)?;
-        self.read_again()
+        self.news()
+    }
+
+    /// Reads the files; what is wrong with one is returned if it is news.
+    fn news(&mut self) -> Option<Finding> {
+        let finding = self.read_again();
+        let before = std::mem::replace(&mut self.told, finding.clone());
+        finding.filter(|finding| before.as_ref() != Some(finding))
     }
 
     /// Reads the files; what is wrong with one is returned, and nothing changes then.
-    pub(super) fn read_again(&mut self) -> Option<Finding> {
-        match read(&self.wanted) {
-            Ok((_, digest)) if self.digest == Some(digest) => None,
-            Ok((context, digest)) => {
-                if self.wanted != config::Tls::default() {
-                    tracing::info!("the certificates were read");
-                }
-                self.digest = Some(digest);
-                self.sender.send_replace(Arc::new(context));
-                None
+    fn read_again(&mut self) -> Option<Finding> {
+        let (context, digest) = match read(&self.wanted) {
+            Ok(read) => read,
+            Err(finding) => return Some(*finding),
+        };
+        self.told = None;
+        if self.digest.replace(digest) != Some(digest) {
+            if self.wanted != config::Tls::default() {
+                tracing::info!("the certificates were read");
             }
-            Err(finding) => Some(*finding),
+            self.sender.send_replace(Arc::new(context));
         }
+        None
     }
 }
 

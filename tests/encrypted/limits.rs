@@ -1,1 +1,121 @@
+//! The limits of TCP hold for encrypted connections, and count all of them together.
 
+use crate::common::wire::{Query, SOA, name};
+use crate::support::{self, Authority, NS1};
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+const ZONE: &str = "$TTL 60\n@ SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ NS ns1\nns1 A 192.0.2.53\n";
+
+#[test]
+fn a_client_has_so_many_connections_over_all_transports() {
+    let authority = Authority::new();
+    let (mut house, ports) = support::house(&authority, "[tcp]\nper_client = 3\n");
+    house.write("zones/example.org.zone", ZONE);
+    house.start(&["example.org"]);
+    let tls = || support::connect(ports.dot, authority.client("dot", None));
+    support::run(async {
+        let first = tls().await.unwrap();
+        let endpoint = support::quic_client(authority.client("doq", None));
+        let _second = endpoint.connect(ports.doq, NS1).unwrap().await.unwrap();
+        let _third = support::connect(ports.doh, authority.client("h2", None)).await.unwrap();
+        assert!(tls().await.is_err(), "a fourth by TLS");
+        assert!(support::connect(ports.doh, authority.client("h2", None)).await.is_err());
+        let refused = endpoint.connect(ports.doq, NS1).unwrap().await;
+        assert!(
+            matches!(&refused, Err(quinn::ConnectionError::ConnectionClosed(_))),
+            "{refused:?}"
+        );
+        let mut plain = TcpStream::connect(house.address).unwrap();
+        plain.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        assert_eq!(plain.read(&mut [0]).unwrap_or(0), 0, "nor by TCP");
+        // One that leaves makes room.
+        drop(first);
+        let begin = Instant::now();
+        while tls().await.is_err() {
+            assert!(begin.elapsed() < Duration::from_secs(10));
+        }
+    });
+    house.assert_unharmed();
+}
+
+#[test]
+fn who_asks_nothing_has_to_go() {
+    let authority = Authority::new();
+    let (mut house, ports) = support::house(&authority, "[tcp]\nidle = \"1s\"\n");
+    house.write("zones/example.org.zone", ZONE);
+    house.start(&["example.org"]);
+    let query = Query {
+        id: 0,
+        ..Query::new(name("example.org"), SOA)
+    };
+    let query = query.encode();
+    support::run(async {
+        let mut by_tls = support::connect(ports.dot, authority.client("dot", None))
+            .await
+            .unwrap();
+        support::send(&mut by_tls, &query).await.unwrap();
+        support::receive(&mut by_tls).await.unwrap();
+        let mut config = support::quic_config(authority.client("doq", None));
+        let mut transport = quinn::TransportConfig::default();
+        // A client that keeps its connection alive and asks nothing is idle all the same.
+        transport.keep_alive_interval(Some(Duration::from_millis(200)));
+        config.transport_config(std::sync::Arc::new(transport));
+        let endpoint = support::quic_client(authority.client("doq", None));
+        let by_quic = endpoint.connect_with(config, ports.doq, NS1).unwrap().await.unwrap();
+        let by_https = support::connect(ports.doh, authority.client("h2", None)).await.unwrap();
+        let (client, connection) = h2::client::handshake(by_https).await.unwrap();
+        let begin = Instant::now();
+        // RFC 8446 §6.1: the end is said, so reading ends well.
+        assert_eq!(tokio::io::AsyncReadExt::read(&mut by_tls, &mut [0]).await.unwrap(), 0);
+        assert!(begin.elapsed() > Duration::from_millis(500));
+        let closed = by_quic.closed().await;
+        assert!(
+            matches!(&closed, quinn::ConnectionError::ApplicationClosed(close) if close.error_code == 0u32.into()),
+            "{closed:?}"
+        );
+        let _ = connection.await;
+        drop(client);
+    });
+    house.assert_unharmed();
+}
+
+#[test]
+fn a_handshake_that_never_ends_is_ended() {
+    let authority = Authority::new();
+    let (mut house, ports) = support::house(&authority, "");
+    house.write("zones/example.org.zone", ZONE);
+    house.start(&["example.org"]);
+    let mut silent: Vec<TcpStream> = [ports.dot, ports.doh]
+        .iter()
+        .map(|port| TcpStream::connect(port).unwrap())
+        .collect();
+    for stream in &mut silent {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    }
+    house.assert_unharmed();
+}
+
+#[test]
+fn a_stop_lets_what_was_asked_be_answered() {
+    let authority = Authority::new();
+    let (mut house, ports) = support::house(&authority, "");
+    house.write("zones/example.org.zone", ZONE);
+    house.start(&["example.org"]);
+    let runtime = support::runtime();
+    let mut open = runtime.block_on(async {
+        let mut open = support::connect(ports.dot, authority.client("dot", None))
+            .await
+            .unwrap();
+        support::send(&mut open, &Query::new(name("example.org"), SOA).encode())
+            .await
+            .unwrap();
+        support::receive(&mut open).await.unwrap();
+        open
+    });
+    house.stop();
+    let read = runtime.block_on(tokio::io::AsyncReadExt::read(&mut open, &mut [0]));
+    assert_eq!(read.unwrap(), 0, "close_notify, and then the end");
+}

@@ -209,10 +209,14 @@ pub(crate) fn tls_bytes(server: SocketAddr, config: ClientConfig, query: &[u8]) 
 
 /// A QUIC client.
 pub(crate) fn quic_client(config: ClientConfig) -> quinn::Endpoint {
-    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
     let mut endpoint = quinn::Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-    endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(crypto)));
+    endpoint.set_default_client_config(quic_config(config));
     endpoint
+}
+
+pub(crate) fn quic_config(config: ClientConfig) -> quinn::ClientConfig {
+    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(config).unwrap();
+    quinn::ClientConfig::new(Arc::new(crypto))
 }
 
 /// One query by QUIC: all messages of the answer.

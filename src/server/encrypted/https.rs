@@ -229,7 +229,7 @@ mod tests {
         let field = |name| response.headers().get(name).map(|value| value.to_str().unwrap());
         assert_eq!(field(header::CONTENT_TYPE), Some("application/dns-message"));
         assert_eq!(field(header::CACHE_CONTROL), Some("max-age=7"));
-        assert_eq!(field(header::CONTENT_LENGTH), Some("28"));
+        assert_eq!(field(header::CONTENT_LENGTH), Some("29"));
         let refused = head(StatusCode::METHOD_NOT_ALLOWED, None);
         assert_eq!(refused.headers().get(header::ALLOW).unwrap(), "GET, HEAD, POST");
     }
