@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a finding's code can begin with.
-const FAMILIES: [&str; 23] = [
+const FAMILIES: [&str; 24] = [
     "activation",
     "compose",
     "config",
@@ -28,6 +28,7 @@ const FAMILIES: [&str; 23] = [
     "signing-table",
     "spf",
     "state",
+    "tls",
     "watch",
     "wildcard",
     "zone",

@@ -6,7 +6,7 @@ use serde::de::{Deserializer, Error};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-/// The port of DNS over TLS (RFC 7858 §3.1) and over QUIC (RFC 9250 §4.1.2).
+/// The port of DNS over TLS (RFC 7858 §3.1) and over QUIC (RFC 9250 §4.1.1).
 pub(super) const DOT_PORT: u16 = 853;
 /// The port of HTTPS.
 const HTTPS_PORT: u16 = 443;

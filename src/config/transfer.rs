@@ -47,6 +47,12 @@ impl TransferTable {
         }
     }
 
+    /// Does an entry of `allow` demand a certificate of the client?
+    pub fn wants_certificates(&self) -> bool {
+        let mut allowed = self.allow.iter().flatten();
+        allowed.any(|allowed| matches!(allowed.channel, Channel::Certified(_)))
+    }
+
     /// Every key that is named.
     pub fn keys(&self) -> impl Iterator<Item = &Name> {
         let allowed = self.allow.iter().flatten().filter_map(|allowed| allowed.key.as_ref());

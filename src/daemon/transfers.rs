@@ -26,6 +26,8 @@ pub(super) struct TransferRules {
     /// `[transfer]` of `signpost.toml` and the `[[tsig]]` tables as they were read last.
     default: TransferTable,
     tsig: Vec<TsigKey>,
+    /// Are clients asked for certificates?
+    client_ca: bool,
 }
 
 impl TransferRules {
@@ -36,6 +38,7 @@ impl TransferRules {
             keys: SharedKeyring::default(),
             default: TransferTable::default(),
             tsig: vec![],
+            client_ca: false,
         };
         let mut findings = vec![];
         rules.follow_config(config, &mut findings);
@@ -87,7 +90,11 @@ impl TransferRules {
         for apex in touched {
             let policy = own(apex).map(|table| self.default.with(table));
             if policy.as_ref() != policies.own.get(apex).map(|policy| &**policy) {
-                findings.extend(own(apex).and_then(|table| self.unknown_key(table, zones.get(apex)?.policy_file()?)));
+                if let Some(table) = own(apex)
+                    && let Some(file) = zones.get(apex).and_then(|source| source.policy_file())
+                {
+                    findings.extend(self.faults(table, file));
+                }
                 changed.push((apex.clone(), policy));
             }
         }
@@ -107,13 +114,15 @@ impl TransferRules {
 
     /// Takes over `[transfer]` and `[[tsig]]` if they changed; says whether they did.
     fn follow_config(&mut self, config: &Config, findings: &mut Vec<Finding>) -> bool {
-        if self.default == config.transfer && self.tsig == config.tsig {
+        let client_ca = config.tls.client_ca.is_some();
+        if self.default == config.transfer && self.tsig == config.tsig && self.client_ca == client_ca {
             return false;
         }
+        self.client_ca = client_ca;
         self.default = config.transfer.clone();
         self.tsig = config.tsig.clone();
         findings.extend(self.read_keys());
-        findings.extend(self.unknown_key(&self.default, &config.path));
+        findings.extend(self.faults(&self.default, &config.path));
         let default = self.default.with(&TransferTable::default());
         self.policies.rcu(|policies| Policies {
             default: Arc::new(default.clone()),
@@ -141,6 +150,16 @@ impl TransferRules {
         }
         self.keys.store(Arc::new(Keyring::from_iter(keys)));
         findings
+    }
+
+    /// What a table asks for that there is not.
+    fn faults(&self, table: &TransferTable, file: &Path) -> impl Iterator<Item = Finding> + use<> {
+        let no_certificates = (table.wants_certificates() && !self.client_ca).then(|| {
+            let what = "[transfer] allow demands a certificate, and clients are not asked for one";
+            let cure = "name the authority that has signed it in `[tls] client_ca`; the entry fits nobody until then";
+            Finding::error("tls-client-ca", what, cure).at(Place::file(file))
+        });
+        self.unknown_key(table, file).into_iter().chain(no_certificates)
     }
 
     /// A key that is named and that there is not.

@@ -1,6 +1,6 @@
 //! Asking a primary: which serial it has, and for the zone.
 //!
-//! One that speaks TLS is asked for both over TLS (RFC 9103 §7.2), and shows who it is first; when it does not, nothing
+//! One that speaks TLS is asked for both over TLS (RFC 9103), and shows who it is first; when it does not, nothing
 //! is asked: there is no way back to TCP.
 
 use super::{Shared, now, random, socket_to};
@@ -158,7 +158,6 @@ async fn connect(shared: &Shared, remote: &Remote) -> Result<Box<dyn Stream>, Fa
     let name = server_name(name).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let connector = TlsConnector::from(context.client()?);
     let stream = within(connector.connect(name, stream)).await??;
-    // RFC 9103 §8.3.1 has the server choose "dot"; some choose nothing, which says the same.
     Ok(Box::new(stream))
 }
 

@@ -13,9 +13,9 @@ use rustls::{ClientConfig, ServerConfig};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
-/// DNS over TLS and transfers over TLS (RFC 7858 §3.1, RFC 9103 §8.3.1).
+/// DNS over TLS and transfers over TLS (RFC 7858 §3.1, RFC 9103 §7.1).
 const DOT: &[u8] = b"dot";
-/// DNS over QUIC (RFC 9250 §4.1.1).
+/// DNS over QUIC (RFC 9250 §4.1).
 const DOQ: &[u8] = b"doq";
 /// HTTP/2 (RFC 9113 §3.2).
 const H2: &[u8] = b"h2";

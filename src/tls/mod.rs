@@ -1,6 +1,6 @@
 //! TLS: from certificates and keys in PEM to what both sides of a connection are made with.
 //!
-//! Promises: TLS 1.3 and nothing older, which QUIC (RFC 9250 §4.2) and transfers (RFC 9103 §8.1) demand anyway; a
+//! Promises: TLS 1.3 and nothing older, which QUIC (RFC 9001 §4.2) and transfers (RFC 9103 §7.2) demand anyway; a
 //! certificate and a key that do not belong together are refused before anyone sees them; no octet of a key in any
 //! error. The cryptography is rustls with ring.
 //!

@@ -64,7 +64,7 @@ pub struct Remote {
     pub address: SocketAddr,
     /// The key that both sign with.
     pub key: Option<Name>,
-    /// The name that its certificate must be for: it is spoken to by TLS and never without (RFC 9103 §9.3.1).
+    /// The name that its certificate must be for: it is spoken to by TLS and never without (RFC 9103 §9.3.2).
     pub tls: Option<Box<str>>,
 }
 

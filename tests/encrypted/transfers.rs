@@ -1,4 +1,4 @@
-//! Zone transfers over TLS (RFC 9103) and QUIC (RFC 9250 §5.6.2): BIND as a secondary and as a primary.
+//! Zone transfers over TLS (RFC 9103) and QUIC (RFC 9250 §5.7): BIND as a secondary and as a primary.
 
 use crate::common::daemon::{Daemon, Launch};
 use crate::common::signpost::House;

@@ -26,6 +26,8 @@ use tokio::time::timeout;
 
 /// The connection is no longer needed (RFC 9250 §8.4).
 const NO_ERROR: VarInt = VarInt::from_u32(0);
+/// There is no answer (RFC 9250 §4.3.2).
+const INTERNAL_ERROR: VarInt = VarInt::from_u32(1);
 /// What came is against the protocol.
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
 /// Too much is asked for.
@@ -168,7 +170,7 @@ impl<H: Handler> Stream<H> {
     async fn serve(mut self, recv: RecvStream) {
         match self.converse(recv).await {
             Ok(()) => {}
-            Err(End::Given) => drop(self.send.reset(NO_ERROR)),
+            Err(End::Given) => drop(self.send.reset(INTERNAL_ERROR)),
             Err(End::Fatal) => self.connection.close(PROTOCOL_ERROR, b""),
         }
     }
