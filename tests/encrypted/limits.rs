@@ -99,12 +99,16 @@ fn a_handshake_that_never_ends_is_ended() {
 }
 
 #[test]
-fn a_stop_lets_what_was_asked_be_answered() {
+fn a_stop_is_said_to_everybody() {
     let authority = Authority::new();
     let (mut house, ports) = support::house(&authority, "");
     house.write("zones/example.org.zone", ZONE);
     house.start(&["example.org"]);
-    let runtime = support::runtime();
+    // Clients go on while we wait for the server to stop.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let mut open = runtime.block_on(async {
         let mut open = support::connect(ports.dot, authority.client("dot", None))
             .await
@@ -115,7 +119,21 @@ fn a_stop_lets_what_was_asked_be_answered() {
         support::receive(&mut open).await.unwrap();
         open
     });
+    let endpoint = runtime.block_on(async { support::quic_client(authority.client("doq", None)) });
+    let by_quic = runtime.block_on(async { endpoint.connect(ports.doq, NS1).unwrap().await.unwrap() });
+    let (client, connection) = runtime.block_on(async {
+        let by_https = support::connect(ports.doh, authority.client("h2", None)).await.unwrap();
+        h2::client::handshake(by_https).await.unwrap()
+    });
+    let by_https = runtime.spawn(connection);
     house.stop();
+    let closed = runtime.block_on(by_quic.closed());
+    assert!(
+        matches!(&closed, quinn::ConnectionError::ApplicationClosed(close) if close.error_code == 0u32.into()),
+        "{closed:?}"
+    );
+    assert!(runtime.block_on(by_https).unwrap().is_ok(), "GOAWAY, and then the end");
+    drop(client);
     let read = runtime.block_on(tokio::io::AsyncReadExt::read(&mut open, &mut [0]));
     assert_eq!(read.unwrap(), 0, "close_notify, and then the end");
 }

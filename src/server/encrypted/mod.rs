@@ -18,6 +18,7 @@ use super::tcp::{Connection, Phase, Shared};
 use super::{Handler, guard};
 use crate::answer::{Client, Transport};
 use crate::tls::{Context, SharedContext};
+use quinn::Endpoint;
 use rustls::ServerConfig;
 use std::cell::RefCell;
 use std::io;
@@ -39,9 +40,9 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Starts to accept. To be called inside the runtime.
-    pub(super) fn serve<H: Handler>(self, shared: &Arc<Shared<H>>) -> io::Result<Vec<JoinHandle<()>>> {
-        let mut acceptors = Vec::new();
+    /// Starts to accept; the endpoints of QUIC are returned as well. To be called inside the runtime.
+    pub(super) fn serve<H: Handler>(self, shared: &Arc<Shared<H>>) -> io::Result<(Vec<JoinHandle<()>>, Vec<Endpoint>)> {
+        let (mut acceptors, mut endpoints) = (Vec::new(), Vec::new());
         for listener in self.tls {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let context = self.context.clone();
@@ -62,13 +63,14 @@ impl Sockets {
         }
         for socket in self.quic {
             let endpoint = quic::endpoint(socket)?;
+            endpoints.push(endpoint.clone());
             acceptors.push(tokio::spawn(quic::accept(
                 endpoint,
                 shared.clone(),
                 self.context.clone(),
             )));
         }
-        Ok(acceptors)
+        Ok((acceptors, endpoints))
     }
 }
 

@@ -27,6 +27,7 @@ use super::counters::Counters;
 use super::encrypted::Sockets;
 use super::throttle::Throttle;
 use super::{Handler, Limits};
+use quinn::Endpoint;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -61,6 +62,8 @@ impl<H> Shared<H> {
 pub(super) struct TcpSide {
     runtime: Option<Runtime>,
     acceptors: Vec<JoinHandle<()>>,
+    /// Those of QUIC, which say goodbye after their connections are gone from the table.
+    endpoints: Vec<Endpoint>,
     table: Arc<dyn Close>,
 }
 
@@ -97,18 +100,22 @@ impl TcpSide {
         });
         let inside = runtime.enter();
         let mut acceptors = Vec::with_capacity(listeners.len());
+        let mut endpoints = Vec::new();
         for listener in listeners {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             acceptors.push(runtime.spawn(accept(listener, shared.clone(), welcome)));
         }
         if let Some(sockets) = encrypted {
-            acceptors.extend(sockets.serve(&shared)?);
+            let (more, quic) = sockets.serve(&shared)?;
+            acceptors.extend(more);
+            endpoints = quic;
         }
         runtime.spawn(sweep(shared.clone()));
         drop(inside);
         Ok(Self {
             runtime: Some(runtime),
             acceptors,
+            endpoints,
             table: shared,
         })
     }
@@ -127,7 +134,18 @@ impl TcpSide {
         }
         self.table.finish_all(patience);
         // A runtime may not be dropped on a thread of another runtime, and the caller may be on one.
-        let closing = std::thread::spawn(move || runtime.shutdown_timeout(CLOSING));
+        let endpoints = std::mem::take(&mut self.endpoints);
+        let closing = std::thread::spawn(move || {
+            runtime.block_on(async {
+                let all_gone = async {
+                    for endpoint in &endpoints {
+                        endpoint.wait_idle().await;
+                    }
+                };
+                let _ = tokio::time::timeout(CLOSING, all_gone).await;
+            });
+            runtime.shutdown_timeout(CLOSING);
+        });
         let _ = closing.join();
     }
 }
