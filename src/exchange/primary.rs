@@ -177,9 +177,12 @@ async fn read_message(stream: &mut dyn Stream, message: &mut Vec<u8>) -> Result<
 
 async fn read(stream: &mut dyn Stream, mut room: &mut [u8]) -> Result<(), Failure> {
     while !room.is_empty() {
-        match within(stream.read(room)).await?? {
-            0 => return Err(Failure::Closed),
-            count => room = &mut std::mem::take(&mut room)[count..],
+        match within(stream.read(room)).await? {
+            Ok(0) => return Err(Failure::Closed),
+            // By TLS, one who goes without a word.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(Failure::Closed),
+            Err(error) => return Err(error.into()),
+            Ok(count) => room = &mut std::mem::take(&mut room)[count..],
         }
     }
     Ok(())

@@ -56,7 +56,7 @@ pub struct Totals {
     pub udp_limited: u64,
     /// Of those, the ones sent without records: with TC, or with a cookie.
     pub udp_slipped: u64,
-    /// Messages received by TCP.
+    /// Messages received by TCP, and by TLS, QUIC and HTTPS, here as below.
     pub tcp_queries: u64,
     /// Messages sent by TCP.
     pub tcp_answers: u64,

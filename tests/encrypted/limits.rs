@@ -2,8 +2,8 @@
 
 use crate::common::wire::{Query, SOA, name};
 use crate::support::{self, Authority, NS1};
-use std::io::Read;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 const ZONE: &str = "$TTL 60\n@ SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ NS ns1\nns1 A 192.0.2.53\n";
@@ -78,6 +78,64 @@ fn who_asks_nothing_has_to_go() {
         let _ = connection.await;
         drop(client);
     });
+    house.assert_unharmed();
+}
+
+#[test]
+fn garbage_harms_nobody() {
+    let authority = Authority::new();
+    let (mut house, ports) = support::house(&authority, "");
+    house.write("zones/example.org.zone", ZONE);
+    house.start(&["example.org"]);
+    let plain = Query::new(name("example.org"), SOA).encode();
+    let garbage: [&[u8]; 5] = [
+        b"",
+        b"\0",
+        &[&[0, 29][..], &plain].concat(),
+        b"GET /dns-query HTTP/1.1\r\n\r\n",
+        &[0xff; 4096],
+    ];
+    for octets in garbage {
+        for port in [ports.dot, ports.doh] {
+            let mut stream = TcpStream::connect(port).unwrap();
+            let _ = stream.write_all(octets);
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let mut said = vec![];
+            let _ = stream.read_to_end(&mut said);
+            assert!(said.len() < 100, "an alert at most: {said:?}");
+        }
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let _ = socket.send_to(&octets[..octets.len().min(1400)], ports.doq);
+    }
+    support::run(async {
+        // Behind a good handshake, too: no message, none that is whole, no HTTP/2.
+        for octets in garbage {
+            let mut by_tls = support::connect(ports.dot, authority.client("dot", None))
+                .await
+                .unwrap();
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut by_tls, octets).await;
+            let mut by_https = support::connect(ports.doh, authority.client("h2", None)).await.unwrap();
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut by_https, octets).await;
+            let endpoint = support::quic_client(authority.client("doq", None));
+            let by_quic = endpoint.connect(ports.doq, NS1).unwrap().await.unwrap();
+            let (mut send, _recv) = by_quic.open_bi().await.unwrap();
+            let _ = send.write_all(octets).await;
+            let _ = send.finish();
+            let closed = by_quic.closed().await;
+            assert!(
+                matches!(&closed, quinn::ConnectionError::ApplicationClosed(close) if close.error_code == 2u32.into()),
+                "{octets:?} {closed:?}"
+            );
+        }
+    });
+    let query = Query {
+        id: 0,
+        ..Query::new(name("example.org"), SOA)
+    };
+    let by_tls = support::tls_bytes(ports.dot, authority.client("dot", None), &query.encode());
+    let by_quic = support::quic_messages(ports.doq, authority.client("doq", None), &query.encode());
+    assert_eq!(by_quic.unwrap(), [by_tls.unwrap()]);
     house.assert_unharmed();
 }
 

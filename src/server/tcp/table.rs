@@ -352,6 +352,17 @@ mod tests {
     }
 
     #[test]
+    fn it_is_crowded_for_one_that_has_half_of_his_and_for_all_when_half_are_taken() {
+        let table = table(4, 2);
+        assert!(!table.is_crowded(ip("192.0.2.1")));
+        let _first = table.admit(ip("192.0.2.1")).unwrap();
+        assert!(table.is_crowded(ip("192.0.2.1")));
+        assert!(!table.is_crowded(ip("192.0.2.2")));
+        let _second = table.admit(ip("192.0.2.3")).unwrap();
+        assert!(table.is_crowded(ip("192.0.2.2")));
+    }
+
+    #[test]
     fn pushes_out_the_longest_idle_when_full() {
         let table = table(3, 10);
         let mut open: Vec<_> = (0..3).map(|_| table.admit(ip("192.0.2.1")).unwrap()).collect();
