@@ -14,7 +14,7 @@ mod https;
 mod quic;
 
 use super::clock::Clock;
-use super::tcp::{Connection, Phase, Shared};
+use super::tcp::{self, Connection, Phase, Shared};
 use super::{Handler, guard};
 use crate::answer::{Client, Transport};
 use crate::tls::{Context, SharedContext};
@@ -43,23 +43,13 @@ impl Sockets {
     /// Starts to accept; the endpoints of QUIC are returned as well. To be called inside the runtime.
     pub(super) fn serve<H: Handler>(self, shared: &Arc<Shared<H>>) -> io::Result<(Vec<JoinHandle<()>>, Vec<Endpoint>)> {
         let (mut acceptors, mut endpoints) = (Vec::new(), Vec::new());
-        for listener in self.tls {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            let context = self.context.clone();
-            acceptors.push(tokio::spawn(super::tcp::accept(
-                listener,
-                shared.clone(),
-                move |stream, peer, shared| welcome(stream, peer, shared, context.clone(), Kind::Tls),
-            )));
-        }
-        for listener in self.https {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            let context = self.context.clone();
-            acceptors.push(tokio::spawn(super::tcp::accept(
-                listener,
-                shared.clone(),
-                move |stream, peer, shared| welcome(stream, peer, shared, context.clone(), Kind::Https),
-            )));
+        for (listeners, kind) in [(self.tls, Kind::Tls), (self.https, Kind::Https)] {
+            for listener in listeners {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                let context = self.context.clone();
+                let welcome = move |stream, peer, shared| welcome(stream, peer, shared, context.clone(), kind);
+                acceptors.push(tokio::spawn(tcp::accept(listener, shared.clone(), welcome)));
+            }
         }
         for socket in self.quic {
             let endpoint = quic::endpoint(socket)?;
