@@ -219,5 +219,30 @@ fn queries_on_one_connection_are_all_answered() {
         for len in asked.join_all().await {
             assert!(len > 40_000);
         }
+        let stream = support::connect(ports.doh, authority.client("h2", None)).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        for (owner, least) in [("mail.example.org", 40), ("big.example.org", 40_000)] {
+            let mut asked = tokio::task::JoinSet::new();
+            for _ in 0..200 {
+                let client = client.clone();
+                let qtype = if least < 100 { A } else { TXT };
+                let request = get(&Query::new(name(owner), qtype).encode());
+                asked.spawn(async move {
+                    let mut client = client.ready().await.unwrap();
+                    let mut body = client.send_request(request, true).unwrap().0.await.unwrap().into_body();
+                    let mut len = 0;
+                    while let Some(chunk) = body.data().await {
+                        let chunk = chunk.unwrap();
+                        let _ = body.flow_control().release_capacity(chunk.len());
+                        len += chunk.len();
+                    }
+                    len
+                });
+            }
+            for len in asked.join_all().await {
+                assert!(len > least);
+            }
+        }
     });
 }
