@@ -220,7 +220,12 @@ fn queries_on_one_connection_are_all_answered() {
             assert!(len > 40_000);
         }
         let stream = support::connect(ports.doh, authority.client("h2", None)).await.unwrap();
-        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        // What is sent beyond the limit before the client knows of it is refused (RFC 9113 §5.1.2).
+        let (client, connection) = h2::client::Builder::new()
+            .initial_max_send_streams(100)
+            .handshake::<_, bytes::Bytes>(stream)
+            .await
+            .unwrap();
         tokio::spawn(connection);
         for (owner, least) in [("mail.example.org", 40), ("big.example.org", 40_000)] {
             let mut asked = tokio::task::JoinSet::new();

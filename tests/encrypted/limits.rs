@@ -2,7 +2,7 @@
 
 use crate::common::wire::{Query, SOA, name};
 use crate::support::{self, Authority, NS1};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -190,7 +190,13 @@ fn a_stop_is_said_to_everybody() {
         matches!(&closed, quinn::ConnectionError::ApplicationClosed(close) if close.error_code == 0u32.into()),
         "{closed:?}"
     );
-    assert!(runtime.block_on(by_https).unwrap().is_ok(), "GOAWAY, and then the end");
+    let by_https = runtime.block_on(by_https).unwrap();
+    // GOAWAY and the end of TLS; the client's own goodbye may come too late. Without them it would miss the end of TLS.
+    let late = |error: &h2::Error| {
+        let kind = error.get_io().map(std::io::Error::kind);
+        matches!(kind, Some(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset))
+    };
+    assert!(by_https.as_ref().map_or_else(late, |()| true), "{by_https:?}");
     drop(client);
     let read = runtime.block_on(tokio::io::AsyncReadExt::read(&mut open, &mut [0]));
     assert_eq!(read.unwrap(), 0, "close_notify, and then the end");

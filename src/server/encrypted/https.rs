@@ -26,8 +26,8 @@ const PATH: &str = "/dns-query";
 const DNS_MESSAGE: &str = "application/dns-message";
 /// The longest message.
 const MAX_MESSAGE: usize = 65_535;
-/// Requests that a client may have under way.
-const REQUESTS: u32 = 32;
+/// Requests that a client may have under way: no fewer, says RFC 9113 §6.5.2.
+const REQUESTS: u32 = 100;
 /// Octets of the header fields of a request: the longest message that is asked for by GET, and some.
 const MAX_HEADER: u32 = 16 << 10;
 
@@ -55,17 +55,19 @@ pub(super) async fn serve<H: Handler>(
         _ = seat.ordered() => return,
     };
     let Ok(mut connection) = connection else { return };
+    let mut finishing = false;
     loop {
         tokio::select! {
             biased;
-            order = seat.ordered() => {
-                if order == Order::Finish {
+            order = seat.ordered(), if !finishing => match order {
+                // RFC 9113 §6.8: what the client had sent before it hears of it is answered; the server's patience has
+                // an end.
+                Order::Finish => {
                     connection.graceful_shutdown();
-                    // The requests under way are answered; the patience of the server has an end.
-                    while let Some(Ok(_)) = connection.accept().await {}
+                    finishing = true;
                 }
-                return;
-            }
+                Order::Close | Order::Reset => return,
+            },
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
                     tokio::spawn(exchange(request, respond, peer, shared.clone(), seat.clone()));
