@@ -408,6 +408,9 @@ impl Sources {
     /// What a zone is made from, for the report: its file, or the file of its `[zone]`.
     pub(super) fn source_of(&self, apex: &Name) -> Option<String> {
         let source = self.zones.get(apex)?;
+        if let Some(fetched) = source.fetched() {
+            return Some(fetched.from());
+        }
         let path = source.origin()?.display();
         Some(match source.file() {
             Some(_) => path.to_string(),

@@ -85,6 +85,14 @@ pub(super) struct Reading {
     good: bool,
 }
 
+impl Fetched {
+    /// For reports.
+    pub(super) fn from(&self) -> String {
+        let primaries: Vec<String> = self.primaries.iter().map(ToString::to_string).collect();
+        format!("fetched from {}", primaries.join(", "))
+    }
+}
+
 impl ZoneFiles {
     /// Takes note of a change below the zone directory; returns the zone it touches and findings
     /// about the file's name. Reads nothing.

@@ -43,11 +43,20 @@ pub(super) enum Failure {
     NoKey(Name),
 }
 
-/// The SOA that a primary has.
+/// The SOA that a server has.
 pub(super) async fn soa(shared: &Shared, remote: &Remote, apex: &Name) -> Result<Record, Failure> {
+    soa_within(shared, remote, apex, ATTEMPTS).await
+}
+
+/// The same for somebody who waits: asked once.
+pub(super) async fn soa_at_once(shared: &Shared, remote: &Remote, apex: &Name) -> Result<Record, Failure> {
+    soa_within(shared, remote, apex, 1).await
+}
+
+async fn soa_within(shared: &Shared, remote: &Remote, apex: &Name, attempts: u32) -> Result<Record, Failure> {
     let socket = socket_to(shared, remote.address).await?;
     let mut answer = vec![0; 65_535];
-    for _ in 0..ATTEMPTS {
+    for _ in 0..attempts {
         let (question, mut session) = question(shared, remote, apex, RecordType::SOA, None)?;
         socket.send(&question).await?;
         let until = tokio::time::Instant::now() + PATIENCE;

@@ -5,20 +5,23 @@
 //! is stored first ([`super::stored`]) and then told as an [`Event`]; whoever serves reads it from there.
 
 use super::primary::{self, Failure};
+use super::status::spoken;
 use super::{Shared, stored};
 use crate::name::Name;
 use crate::publish::Serial;
 use crate::record::Record;
 use crate::transfer::{Arrived, Remote, apply, serial_of};
 use crate::zone::Zone;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 
 /// So many zones at a time are refreshed.
@@ -63,6 +66,7 @@ enum Order {
     Follow(Name, Vec<Remote>, PathBuf),
     Forget(Name),
     Now(Name),
+    Tell(Name, oneshot::Sender<RefreshStatus>),
 }
 
 /// One zone.
@@ -80,6 +84,43 @@ struct Secondary {
     again: bool,
     failures: u32,
     expired: bool,
+}
+
+/// How fetching a zone goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefreshStatus {
+    /// Seconds since a primary said that what we have is the newest.
+    pub confirmed_seconds_ago: Option<u64>,
+    /// Seconds until a primary is asked again; `None` when one is being asked.
+    pub next_in_seconds: Option<u64>,
+    /// Seconds until the zone expires, if no primary confirms it.
+    pub expires_in_seconds: Option<u64>,
+    /// Attempts that failed since a good one.
+    pub failures: u32,
+    /// Has it expired?
+    pub expired: bool,
+}
+
+impl fmt::Display for RefreshStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.confirmed_seconds_ago {
+            Some(ago) => write!(f, ", confirmed {} ago", spoken(ago))?,
+            None => write!(f, ", not yet")?,
+        }
+        match self.next_in_seconds {
+            Some(seconds) => write!(f, ", next in {}", spoken(seconds))?,
+            None => write!(f, ", being asked now")?,
+        }
+        match self.expires_in_seconds {
+            _ if self.expired => write!(f, ", EXPIRED")?,
+            Some(seconds) => write!(f, ", expires in {}", spoken(seconds))?,
+            None => {}
+        }
+        if self.failures > 0 {
+            write!(f, ", {} attempts failed since", self.failures)?;
+        }
+        Ok(())
+    }
 }
 
 /// How a refresh, or reading what is stored, ended.
@@ -121,6 +162,13 @@ impl Refresher {
     /// Asks for a newer version at once.
     pub fn refresh(&self, apex: &Name) {
         self.order(Order::Now(apex.clone()));
+    }
+
+    /// How fetching a zone goes; `None` for one that is not fetched.
+    pub(super) async fn status(&self, apex: &Name) -> Option<RefreshStatus> {
+        let (reply, status) = oneshot::channel();
+        self.order(Order::Tell(apex.clone(), reply));
+        status.await.ok()
     }
 
     /// A primary at this address says that the zone has changed. That he is one has been seen to.
@@ -214,6 +262,12 @@ impl Manager {
                 }
             }
             Order::Now(apex) => self.hasten(&apex),
+            Order::Tell(apex, reply) => {
+                if let Some(zone) = self.zones.get(&apex) {
+                    // Who asked may have gone.
+                    let _ = reply.send(zone.status());
+                }
+            }
         }
     }
 
@@ -270,6 +324,7 @@ impl Manager {
             path: zone.path.clone(),
             // One that expired is taken whatever its serial is now.
             ours: zone.soa.clone().filter(|_| !zone.expired),
+            failed_before: zone.failures > 0,
         };
         let (primaries, done) = (zone.primaries.clone(), self.done.clone());
         let at_once = Arc::clone(&self.at_once);
@@ -306,6 +361,21 @@ impl Manager {
 }
 
 impl Secondary {
+    fn status(&self) -> RefreshStatus {
+        let now = SystemTime::now();
+        RefreshStatus {
+            confirmed_seconds_ago: self
+                .confirmed
+                .map(|at| now.duration_since(at).unwrap_or_default().as_secs()),
+            next_in_seconds: (!self.busy).then(|| self.due.saturating_duration_since(Instant::now()).as_secs()),
+            expires_in_seconds: self
+                .expires()
+                .map(|at| at.duration_since(now).unwrap_or_default().as_secs()),
+            failures: self.failures,
+            expired: self.expired,
+        }
+    }
+
     fn good(&mut self, by: Remote) {
         self.confirmed = Some(SystemTime::now());
         self.failures = 0;
@@ -352,6 +422,8 @@ struct Refresh {
     path: PathBuf,
     /// The SOA of the stored version.
     ours: Option<Record>,
+    /// Then it has been told why, and once is enough.
+    failed_before: bool,
 }
 
 impl Refresh {
@@ -359,18 +431,36 @@ impl Refresh {
     async fn run(&self, primaries: &[Remote]) -> Ended {
         for remote in primaries {
             match self.ask(remote).await {
-                Ok(Some(soa)) => return Ended::Stored(remote.clone(), soa),
+                Ok(Some(soa)) => {
+                    self.tell_success(remote);
+                    return Ended::Stored(remote.clone(), soa);
+                }
                 Ok(None) => match self.confirm().await {
-                    Ok(()) => return Ended::Confirmed(remote.clone()),
+                    Ok(()) => {
+                        self.tell_success(remote);
+                        return Ended::Confirmed(remote.clone());
+                    }
                     Err(error) => tracing::warn!(zone = %self.apex, %error, "the state directory cannot be written"),
                 },
-                Err(error) => {
-                    let zone = &self.apex;
-                    tracing::warn!(%zone, primary = %remote, reason = %error, "the zone cannot be fetched");
-                }
+                Err(reason) => self.tell_failure(remote, &reason),
             }
         }
         Ended::Failed
+    }
+
+    fn tell_failure(&self, remote: &Remote, reason: &Refused) {
+        let zone = &self.apex;
+        if self.failed_before {
+            tracing::debug!(%zone, primary = %remote, %reason, "the zone still cannot be fetched");
+        } else {
+            tracing::warn!(%zone, primary = %remote, %reason, "the zone cannot be fetched; it is tried again and again");
+        }
+    }
+
+    fn tell_success(&self, remote: &Remote) {
+        if self.failed_before {
+            tracing::info!(zone = %self.apex, primary = %remote, "the primary answers again");
+        }
     }
 
     async fn confirm(&self) -> std::io::Result<()> {

@@ -8,10 +8,12 @@
 //! compression there is, and it is cheap.
 
 use super::delta::{Delta, WireRecord};
+use super::ledger::{Ledger, Said};
 use crate::message::{HEADER_LEN, OPT_LEN, flags};
 use crate::record::RecordType;
 use crate::tsig::Session;
 use crate::zone::Zone;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The last offset that a compression pointer can name (RFC 1035 §4.1.4).
@@ -42,6 +44,8 @@ pub struct Outgoing {
     /// Name servers that are asked in EDNS answer in EDNS (RFC 6891 §7).
     payload: Option<u16>,
     session: Option<Session>,
+    /// Where it is noted when it has left.
+    ledger: Option<Ledger>,
     at: Cursor,
     /// Records and octets sent so far.
     records: u64,
@@ -91,6 +95,7 @@ impl Outgoing {
             head,
             payload: None,
             session: None,
+            ledger: None,
             at: Cursor::First,
             records: 0,
             octets: 0,
@@ -109,6 +114,21 @@ impl Outgoing {
     pub fn signed(mut self, session: Option<Session>) -> Self {
         self.session = session;
         self
+    }
+
+    /// Noted there when it has left.
+    #[must_use]
+    pub fn noted_in(mut self, ledger: Ledger) -> Self {
+        self.ledger = Some(ledger);
+        self
+    }
+
+    /// It has left, all of it, for a server at this address.
+    pub fn has_left(&self, address: IpAddr, now: u64) {
+        if let Some(ledger) = &self.ledger {
+            let serial = self.zone.serial();
+            ledger.fetched(self.zone.apex(), address, Said { serial, at: now });
+        }
     }
 
     /// What is sent.

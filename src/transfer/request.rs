@@ -1,6 +1,7 @@
 //! What another server asks for: AXFR (RFC 5936) and IXFR (RFC 1995), and whether it may have it.
 
 use super::delta::Delta;
+use super::ledger::Ledger;
 use super::outgoing::{Content, Outgoing};
 use super::policy::SharedPolicies;
 use crate::message::{HEADER_LEN, Message, Part, Query, flags, skip_name};
@@ -22,6 +23,8 @@ pub struct Transfers {
     pub keys: SharedKeyring,
     /// What changed between the versions of zones.
     pub journal: Option<Journal>,
+    /// What was sent to whom.
+    pub ledger: Ledger,
     /// Hears of NOTIFYs of primaries; must not wait.
     pub inbox: Option<Inbox>,
 }
@@ -105,6 +108,7 @@ impl Transfers {
         };
         Ok(Outgoing::new(Arc::clone(zone), content, message, query.question_end)
             .with_edns(query.edns.map(|_| payload))
+            .noted_in(self.ledger.clone())
             .signed(session))
     }
 
@@ -212,6 +216,7 @@ mod tests {
             })),
             keys: SharedKeyring::default(),
             journal: None,
+            ledger: Ledger::default(),
             inbox: None,
         };
         let zones = ZoneSet::default().with(&[(name("example.org"), Some(zone(7)))]);

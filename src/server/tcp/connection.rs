@@ -176,7 +176,7 @@ impl<'a, H: Handler> Connection<'a, H> {
         self.table.note(self.seat, Phase::Writing);
         self.write(&scratch.output[..PREFIX + len])?;
         if sending.is_done() {
-            sending.tell();
+            sending.tell(now);
             self.note(&self.held, 0, true);
         } else {
             self.sending = Some(sending);
