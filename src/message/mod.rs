@@ -4,6 +4,7 @@
 //! at all, what is malformed, and what deserves silence; [`Response`] writes a response with name
 //! compression into a buffer of the caller's and never beyond the size that the client takes.
 
+mod compression;
 mod options;
 mod query;
 mod reader;

@@ -196,10 +196,11 @@ impl ZoneSet {
     /// The zone with the longest apex at or above the last `labels` labels of `name`.
     #[inline(always)]
     pub fn closest_enclosing_suffix(&self, name: &LookupName, labels: usize) -> Option<&Arc<Zone>> {
-        let (mut suffix, mut left) = (name.as_wire(), name.label_count());
+        let mut left = labels.min(name.label_count());
+        let mut suffix = name.suffix(left);
         for depth in self.depths.iter().map(|&depth| usize::from(depth)) {
-            if depth <= labels.min(left) {
-                suffix = ancestor(suffix, left - depth);
+            if let Some(above) = left.checked_sub(depth) {
+                suffix = ancestor(suffix, above);
                 left = depth;
                 if let Some(zone) = self.find(suffix) {
                     return Some(zone);
