@@ -11,11 +11,10 @@ use crate::publish::{Change, Fate, Outcome, Periods, Prepared, Publisher, Shared
 use crate::record::Record;
 use crate::watch::{Batch, Watcher};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The most zones that are composed and published at a time: what is in memory twice meanwhile.
-const BATCH: usize = 16_384;
+const BATCH: usize = 32_768;
 /// The first part of many: small, so that it is served soon. Each further part is twice as large.
 const FIRST_BATCH: usize = 512;
 
@@ -202,13 +201,7 @@ impl Engine {
         let Self {
             sources, news, zones, ..
         } = self;
-        let file_of = |apex: &Name| {
-            sources
-                .zones
-                .get(apex)
-                .and_then(|source| source.file())
-                .map(Path::to_owned)
-        };
+        let file_of = |apex: &Name| sources.zones.get(apex)?.file(apex);
         news.start_report(&sources.config, listen, &zones.load(), file_of, paint)
     }
 }

@@ -10,6 +10,7 @@ mod base;
 mod check;
 mod cookies;
 mod engine;
+mod file_at;
 mod key_files;
 mod news;
 mod orders;
