@@ -11,6 +11,7 @@ mod base;
 mod check;
 mod cookies;
 mod engine;
+mod file_at;
 mod fileless;
 mod key_files;
 mod leaving;

@@ -411,8 +411,9 @@ impl Sources {
         if let Some(fetched) = source.fetched() {
             return Some(fetched.from());
         }
-        let path = source.origin()?.display();
-        Some(match source.file() {
+        let origin = source.origin(apex)?;
+        let path = origin.display();
+        Some(match source.file(apex) {
             Some(_) => path.to_string(),
             None => format!("composed from {path}"),
         })

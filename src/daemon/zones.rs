@@ -9,6 +9,7 @@
 //! needed.
 
 use super::base::{Base, PackedBase};
+use super::file_at::{Directories, FileAt};
 use super::fileless;
 use crate::config::{Apex, Config, ConfigError, TransferTable, ZoneConfig, find};
 use crate::exchange::stored;
@@ -28,13 +29,14 @@ pub(super) struct ZoneFiles {
     zones: HashMap<Name, ZoneSource>,
     /// The zones that include a file, by its path.
     includes: HashMap<PathBuf, BTreeSet<Name>>,
+    directories: Directories,
 }
 
 /// One zone's files. Small, for there may be a million: what few zones have is kept apart.
 #[derive(Debug, Default)]
 pub(super) struct ZoneSource {
     /// The zone file that counts: the first by path.
-    file: Option<Box<Path>>,
+    file: Option<FileAt>,
     file_stale: bool,
     more: Option<Box<More>>,
 }
@@ -114,7 +116,7 @@ impl ZoneFiles {
         if is_policy {
             source.note_policy(path, there);
         } else {
-            source.note_file(path, there);
+            source.note_file(&apex, path, there, &mut self.directories);
         }
         if source.file.is_none() && source.policy_file().is_none() {
             self.forget(&apex);
@@ -242,29 +244,28 @@ impl Reading {
 }
 
 impl ZoneSource {
-    fn note_file(&mut self, path: PathBuf, there: bool) {
+    fn note_file(&mut self, apex: &Name, path: PathBuf, there: bool, directories: &mut Directories) {
         self.file_stale = true;
-        let counts = self.file.as_deref() == Some(&*path);
-        match (&self.file, there) {
-            (None, true) => self.file = Some(path.into_boxed_path()),
-            (Some(_), true) if counts => {}
-            (Some(_), true) => {
-                let mut files = std::mem::take(&mut self.more_mut().ignored);
-                files.extend(self.file.take().map(PathBuf::from));
-                files.insert(path);
-                self.file = files.pop_first().map(PathBuf::into_boxed_path);
-                self.more_mut().ignored = files;
+        let next = match (self.file(apex), there) {
+            (None, true) => Some(path),
+            (Some(file), true) if file == path => Some(file),
+            (Some(file), true) => {
+                let files = &mut self.more_mut().ignored;
+                files.extend([file, path]);
+                files.pop_first()
             }
-            (_, false) if counts => {
-                let next = self.more.as_mut().and_then(|more| more.ignored.pop_first());
-                self.file = next.map(PathBuf::into_boxed_path);
-            }
-            (_, false) => {
+            (Some(file), false) if file == path => self.more.as_mut().and_then(|more| more.ignored.pop_first()),
+            (file, false) => {
                 if let Some(more) = &mut self.more {
                     more.ignored.remove(&path);
                 }
+                file
             }
+        };
+        if let Some(before) = self.file.take() {
+            directories.leave(before);
         }
+        self.file = next.map(|path| directories.enter(path, apex));
         self.tidy();
     }
 
@@ -334,15 +335,17 @@ impl ZoneSource {
     }
 
     /// The file that makes the zone.
-    pub(super) fn origin(&self) -> Option<&Path> {
-        let of_table = || Some(self.without_file()?.place.file.as_path());
-        self.file().or_else(of_table).or_else(|| Some(&self.fetched()?.path))
+    pub(super) fn origin(&self, apex: &Name) -> Option<PathBuf> {
+        let of_table = || Some(self.without_file()?.place.file.clone());
+        self.file(apex)
+            .or_else(of_table)
+            .or_else(|| Some(self.fetched()?.path.clone()))
     }
 
     /// What is amiss with the two kinds of files as they are together.
     pub(super) fn judge(&self, apex: &Name) -> Option<Finding> {
-        match (self.file(), self.table()) {
-            (Some(file), Some(zone)) => Some(fileless::unused(zone, file)),
+        match (self.file(apex), self.table()) {
+            (Some(file), Some(zone)) => Some(fileless::unused(zone, &file)),
             (None, None) if self.fetched().is_some() => None,
             (None, None) => {
                 let more = self.more.as_ref()?;
@@ -355,8 +358,8 @@ impl ZoneSource {
     }
 
     /// The zone file that counts.
-    pub(super) fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+    pub(super) fn file(&self, apex: &Name) -> Option<PathBuf> {
+        Some(self.file.as_ref()?.path(apex))
     }
 
     /// The policy file that counts, if the zone has one.
@@ -416,8 +419,11 @@ impl ZoneSource {
     /// that is served.
     pub(super) fn read(&self, apex: &Name, open: &dyn Open, served: impl FnOnce() -> Option<Vec<Record>>) -> Reading {
         let of_table = |zone| fileless::base(zone, apex);
-        let fetched = self.fetched().filter(|_| !self.is_unavailable());
-        let Some(path) = self.file().or(fetched.map(|fetched| &*fetched.path)) else {
+        let fetched = || {
+            let fetched = self.fetched().filter(|_| !self.is_unavailable());
+            fetched.map(|fetched| fetched.path.clone())
+        };
+        let Some(path) = &self.file(apex).or_else(fetched) else {
             return self.without_file().map_or_else(Reading::nothing, |zone| Reading {
                 soa: Some(zone.place.clone()),
                 base: Some(of_table(zone)),
