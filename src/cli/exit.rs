@@ -26,7 +26,7 @@ impl Exit {
         (Self::Fine, "all is well"),
         (
             Self::Warnings,
-            "`check` found what will hurt mail or resolvers, but is served; `zone status` found a server that lags",
+            "`check` found what will hurt, but is served; or a secondary lags",
         ),
         (
             Self::Errors,
