@@ -26,6 +26,7 @@ pub mod name;
 pub mod record;
 pub mod tsig;
 
+pub mod catalog;
 pub mod keys;
 pub mod mail;
 pub mod zone;

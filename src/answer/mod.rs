@@ -295,10 +295,26 @@ fn dispatch<'z>(
     let mut name = LookupName::empty();
     name.read(query.from_qname(), query.qname.len(), query.labels);
     match zone_for(zones, &name, query.qtype) {
-        Some(zone) if zone.is_unavailable() => unavailable(),
+        Some(zone) if zone.is_special() && !may_see(zone, settings, asker) => special(zone),
         Some(zone) => authoritative::answer(zone, query.qtype, &mut name, response),
         None => not_ours(zones),
     }
+}
+
+/// What everybody else gets of a zone that not everybody is answered from. A catalog tells who a provider's customers
+/// are, so only those see it who may fetch it (RFC 9432 §6).
+#[cold]
+fn special(zone: &Zone) -> Outcome<'static> {
+    match zone.is_unavailable() {
+        true => unavailable(),
+        false => Outcome::refused(ExtendedError::PROHIBITED),
+    }
+}
+
+#[cold]
+fn may_see(zone: &Zone, settings: &Settings, asker: &Asker<'_>) -> bool {
+    let transfers = settings.transfers.as_ref().zip((asker.client.peer)());
+    !zone.is_unavailable() && transfers.is_some_and(|(transfers, peer)| transfers.allows(zone, peer.ip(), asker.key))
 }
 
 /// What a zone answers that this server has no data of (RFC 1034 §4.3.5: a secondary whose zone expired).

@@ -11,7 +11,7 @@
 use super::base::{Base, PackedBase};
 use super::file_at::{Directories, FileAt};
 use super::fileless;
-use crate::config::{Apex, Config, ConfigError, TransferTable, ZoneConfig, find};
+use crate::config::{Apex, Catalog, Config, ConfigError, TransferTable, ZoneConfig, find};
 use crate::exchange::stored;
 use crate::finding::{Finding, Place};
 use crate::mail::MailPolicy;
@@ -61,6 +61,17 @@ struct More {
     findings: Vec<Finding>,
     /// Where the zone is fetched from, if it is to be.
     fetched: Option<Fetched>,
+    /// The catalog that lists the zone.
+    member: Option<Box<Membership>>,
+}
+
+/// What a zone has from the catalog that lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Membership {
+    /// The catalog.
+    pub(super) catalog: Name,
+    /// Its `[transfer]`, which is that of its members as well.
+    pub(super) transfer: TransferTable,
 }
 
 /// A zone that is fetched from primaries, unless it has a file.
@@ -118,7 +129,7 @@ impl ZoneFiles {
         } else {
             source.note_file(&apex, path, there, &mut self.directories);
         }
-        if source.file.is_none() && source.policy_file().is_none() {
+        if source.is_nothing() {
             self.forget(&apex);
         }
         (Some(apex), vec![])
@@ -139,6 +150,37 @@ impl ZoneFiles {
         if let Some(source) = self.zones.remove(apex) {
             self.unlink(apex, source.included());
         }
+    }
+
+    /// A catalog lists the zone. Says whether that, or what comes with it, is new; the error names the catalog that lists
+    /// it already.
+    pub(super) fn join_catalog(&mut self, apex: &Name, membership: &Membership) -> Result<bool, Name> {
+        let source = self.zones.entry(apex.clone()).or_default();
+        let member = &mut source.more_mut().member;
+        match member {
+            Some(known) if known.catalog != membership.catalog => return Err(known.catalog.clone()),
+            Some(known) if **known == *membership => return Ok(false),
+            _ => *member = Some(Box::new(membership.clone())),
+        }
+        Ok(true)
+    }
+
+    /// A catalog lists the zone no more. Says whether it did.
+    pub(super) fn leave_catalog(&mut self, apex: &Name, catalog: &Name) -> bool {
+        let Some(source) = self.zones.get_mut(apex) else {
+            return false;
+        };
+        let Some(more) = source.more.as_mut() else { return false };
+        if more.member.take_if(|member| member.catalog == *catalog).is_none() {
+            return false;
+        }
+        // What it was fetched by goes with it; its own file may say otherwise when that is looked at next.
+        more.fetched = None;
+        source.tidy();
+        if source.is_nothing() {
+            self.forget(apex);
+        }
+        true
     }
 
     fn unlink(&mut self, apex: &Name, opened: &[PathBuf]) {
@@ -294,6 +336,7 @@ impl ZoneSource {
                 && more.included.is_empty()
                 && more.findings.is_empty()
                 && more.fetched.is_none()
+                && more.member.is_none()
         });
         if empty {
             self.more = None;
@@ -308,6 +351,30 @@ impl ZoneSource {
     pub(super) fn fetched(&self) -> Option<&Fetched> {
         let makes_itself = self.file.is_some() || self.table().is_some();
         self.more.as_ref()?.fetched.as_ref().filter(|_| !makes_itself)
+    }
+
+    /// The `[catalog]` of the policy file.
+    pub(super) fn catalog(&self) -> Option<&Catalog> {
+        self.more.as_ref()?.config.as_ref()?.catalog.as_ref()
+    }
+
+    /// Is it a list of zones?
+    pub(super) fn is_catalog(&self) -> bool {
+        self.catalog().is_some()
+    }
+
+    /// Is nothing to be composed into it? A catalog is none of anybody's domains, and a fetched zone is a faithful copy
+    /// unless its own file has a `[mail]`.
+    pub(super) fn is_left_alone(&self) -> bool {
+        let config = self.more.as_ref().and_then(|more| more.config.as_ref());
+        let has_mail = config.is_some_and(|config| config.mail.is_written());
+        self.is_catalog() || self.fetched().is_some() && !has_mail
+    }
+
+    /// Has it neither a file nor a catalog?
+    fn is_nothing(&self) -> bool {
+        let is_member = self.more.as_ref().is_some_and(|more| more.member.is_some());
+        self.file.is_none() && self.policy_file().is_none() && !is_member
     }
 
     /// Is there no data to serve of a zone that is fetched?
@@ -369,8 +436,10 @@ impl ZoneSource {
 
     /// The zone's own `[transfer]`, if it has one.
     pub(super) fn transfer(&self) -> Option<&TransferTable> {
-        let config = self.more.as_ref()?.config.as_deref()?;
-        Some(&config.transfer).filter(|table| !table.is_silent())
+        let more = self.more.as_ref()?;
+        let of_catalog = || more.member.as_ref().map(|member| &member.transfer);
+        let own = more.config.as_ref().map(|config| &config.transfer);
+        own.filter(|table| !table.is_silent()).or_else(of_catalog)
     }
 
     /// The zone's own policy, if it has one.
@@ -389,7 +458,8 @@ impl ZoneSource {
         let mut findings = vec![];
         let stale = std::mem::take(&mut more.policy_stale);
         let Some(path) = more.policies.first() else {
-            (more.config, more.policy, more.fetched) = (None, None, None);
+            (more.config, more.policy) = (None, None);
+            more.follow_primaries(apex, defaults);
             self.tidy();
             return findings;
         };
@@ -495,7 +565,8 @@ impl ZoneSource {
 impl More {
     /// Takes over from whom the zone is to be fetched.
     fn follow_primaries(&mut self, apex: &Name, defaults: &Config) {
-        let own = self.config.as_ref().map(|config| &config.transfer);
+        let of_catalog = self.member.as_ref().map(|member| &member.transfer);
+        let own = self.config.as_ref().map(|config| &config.transfer).or(of_catalog);
         let primaries = own.map_or_else(Vec::new, |own| defaults.transfer.with(own).primaries);
         self.fetched = (!primaries.is_empty()).then(|| Fetched {
             primaries,

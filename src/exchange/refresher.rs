@@ -7,6 +7,7 @@
 use super::primary::{self, Failure};
 use super::status::spoken;
 use super::{Shared, stored};
+use crate::catalog;
 use crate::name::Name;
 use crate::publish::Serial;
 use crate::record::Record;
@@ -536,6 +537,10 @@ impl Refresh {
         on_a_thread(move || {
             let (zone, _) = Zone::build(&apex, &records, &[]).map_err(|error| Refused::NoZone(error.0.what))?;
             let records: Vec<Record> = zone.records().collect();
+            if zone.is_catalog() {
+                // RFC 9432 §5.1: a broken one changes nothing.
+                catalog::members(&apex, &records).map_err(Refused::Catalog)?;
+            }
             stored::write(&path, &records)?;
             records.into_iter().next().ok_or(Refused::Disordered)
         })
@@ -554,6 +559,8 @@ enum Refused {
     Backwards { theirs: u32, ours: u32 },
     #[error("what it sends is no zone: {0}")]
     NoZone(String),
+    #[error("what it sends is no catalog that can be used: {0}")]
+    Catalog(catalog::Broken),
     #[error("it sends something else than the zone")]
     Disordered,
     #[error("the zone cannot be stored: {0}; is the disk full, or the state directory not writable?")]

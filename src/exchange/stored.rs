@@ -35,7 +35,7 @@ pub fn path(state: &Path, apex: &Name) -> PathBuf {
 }
 
 /// Reads what is kept, the SOA first; the error is for the operator.
-pub(super) fn read(path: &Path, apex: &Name) -> Result<Vec<Record>, Finding> {
+pub fn read(path: &Path, apex: &Name) -> Result<Vec<Record>, Finding> {
     let file = zonefile::read(path, apex, &DiskFiles { limit: MAX_LEN }).map_err(|unreadable| unreadable.finding)?;
     let (soa, rest): (Vec<Record>, Vec<Record>) = file
         .records
