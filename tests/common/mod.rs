@@ -5,7 +5,8 @@
 //! - [`client`]: one question over UDP or TCP;
 //! - [`daemon`]: a process that is waited for, ended by its pid and heard when a test fails;
 //! - [`peers`]: BIND, NSD, Knot and Unbound; [`signpost`]: the binary under test;
-//! - [`keys`]: private keys and their public halves, by openssl;
+//! - [`transfers`]: zones fetched whole, and the key that both sides sign with;
+//! - [`keys`]: private keys and their public halves, by openssl or, by the hundred, from a number;
 //! - [`netns`]: a network namespace with its own port 53 and resolv.conf.
 
 #![allow(dead_code, reason = "every test binary uses its own part of this folder")]
@@ -16,6 +17,7 @@ pub(crate) mod keys;
 pub(crate) mod netns;
 pub(crate) mod peers;
 pub(crate) mod signpost;
+pub(crate) mod transfers;
 pub(crate) mod wire;
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
