@@ -4,7 +4,7 @@
 //! - [`wire`]: queries out, messages in, written from RFC 1035 and RFC 6891 alone;
 //! - [`client`]: one question over UDP or TCP;
 //! - [`daemon`]: a process that is waited for, ended by its pid and heard when a test fails;
-//! - [`peers`]: BIND, NSD, Knot and Unbound; [`signpost`]: the binary under test;
+//! - [`peers`]: BIND, NSD, Knot and Unbound; [`powerdns`]; [`signpost`]: the binary under test;
 //! - [`transfers`]: zones fetched whole, and the key that both sides sign with;
 //! - [`keys`]: private keys and their public halves, by openssl or, by the hundred, from a number;
 //! - [`netns`]: a network namespace with its own port 53 and resolv.conf.
@@ -16,6 +16,7 @@ pub(crate) mod daemon;
 pub(crate) mod keys;
 pub(crate) mod netns;
 pub(crate) mod peers;
+pub(crate) mod powerdns;
 pub(crate) mod signpost;
 pub(crate) mod transfers;
 pub(crate) mod wire;

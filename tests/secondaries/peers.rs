@@ -3,11 +3,10 @@
 
 use crate::common::daemon::{Daemon, Launch};
 use crate::common::transfers::{KEY_NAME, OBSERVER, SECRET, TsigKey, loopback, serial};
-use crate::common::{free_port, wait_for};
+use crate::common::{free_port, powerdns, wait_for};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// A secondary of one zone.
@@ -212,50 +211,12 @@ fn bind(setup: &Setup<'_>) -> Launch {
         .arg(path)
 }
 
-/// With a database of SQLite, for with zone files it does not take changes, only zones.
 fn powerdns(setup: &Setup<'_>) -> Launch {
-    let here = setup.here.display();
-    let conf = format!(
-        "launch=gsqlite3\ngsqlite3-database={here}/pdns.sqlite3\nlocal-address=127.0.0.1\nlocal-port={}\nsecondary=yes\n\
-         xfr-cycle-interval=1\nallow-axfr-ips={OBSERVER}\nsocket-dir={here}\ncache-ttl=0\nquery-cache-ttl=0\n\
-         negquery-cache-ttl=0\nzone-cache-refresh-interval=0\nreceiver-threads=1\ndistributor-threads=1\nloglevel=6\n\
-         log-timestamp=no\nsecurity-poll-suffix=\n",
-        setup.port
-    );
-    fs::write(setup.here.join("pdns.conf"), conf).unwrap();
-    let database = setup.here.join("pdns.sqlite3");
-    if !database.exists() {
-        create_database(&database);
+    if powerdns::prepare(setup.here, setup.port, "secondary=yes\n") {
         let primary = setup.primary.to_string();
-        pdnsutil(setup.here, &["create-slave-zone", setup.zone, &primary]);
-        pdnsutil(setup.here, &["set-meta", setup.zone, "IXFR", "1"]);
+        powerdns::util(setup.here, &["create-secondary-zone", setup.zone, &primary]);
+        powerdns::util(setup.here, &["set-meta", setup.zone, "IXFR", "1"]);
     }
-    pdnsutil(
-        setup.here,
-        &["import-tsig-key", KEY_NAME, setup.key.algorithm, setup.key.secret],
-    );
-    pdnsutil(setup.here, &["activate-tsig-key", setup.zone, KEY_NAME, "slave"]);
-    Launch::new("pdns", setup.here, "pdns_server").arg(format!("--config-dir={here}"))
-}
-
-fn create_database(path: &Path) {
-    let schema = [
-        "/usr/share/pdns-backend-sqlite3/schema",
-        "/usr/share/doc/pdns-backend-sqlite3",
-    ]
-    .iter()
-    .find_map(|folder| fs::File::open(format!("{folder}/schema.sqlite3.sql")).ok())
-    .expect("the schema that comes with pdns-backend-sqlite3");
-    let made = Command::new("sqlite3").arg(path).stdin(schema).status().unwrap();
-    assert!(made.success());
-}
-
-fn pdnsutil(here: &Path, args: &[&str]) {
-    let output = Command::new("pdnsutil")
-        .arg(format!("--config-dir={}", here.display()))
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "pdnsutil {args:?}: {output:?}");
+    powerdns::use_key(setup.here, setup.zone, setup.key, "secondary");
+    powerdns::launch(setup.here)
 }
