@@ -24,6 +24,7 @@ pub mod finding;
 pub mod message;
 pub mod name;
 pub mod record;
+mod throttle;
 pub mod tsig;
 
 pub mod catalog;

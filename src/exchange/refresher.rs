@@ -487,7 +487,10 @@ impl Refresh {
             &self.ours,
         ) {
             // Many a primary cannot tell changes, and some tell them wrong: then the whole zone is asked for.
-            (Err(Failure::Fault(_) | Failure::Closed), Some(_)) => self.whole(remote).await?,
+            (Err(reason @ (Failure::Fault(_) | Failure::Closed)), Some(_)) => {
+                self.tell_unusable(remote, &reason);
+                self.whole(remote).await?
+            }
             (arrived, _) => arrived?,
         };
         let (kind, records) = match arrived {
@@ -502,7 +505,10 @@ impl Refresh {
                 });
                 match applied.await {
                     Some(records) => ("IXFR", records),
-                    None => ("AXFR", self.whole_records(remote).await?),
+                    None => {
+                        self.tell_unusable(remote, &"the changes it tells do not fit our version");
+                        ("AXFR", self.whole_records(remote).await?)
+                    }
                 }
             }
         };
@@ -518,6 +524,10 @@ impl Refresh {
             "zone fetched"
         );
         Ok(Some(soa))
+    }
+
+    fn tell_unusable(&self, remote: &Remote, reason: &dyn std::fmt::Display) {
+        tracing::info!(zone = %self.apex, primary = %remote, %reason, "IXFR failed; the whole zone is asked for");
     }
 
     async fn whole(&self, remote: &Remote) -> Result<Arrived, Refused> {

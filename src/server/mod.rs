@@ -31,10 +31,10 @@ mod limit;
 mod running;
 pub mod systemd;
 mod tcp;
-mod throttle;
 mod udp;
 
 use crate::answer::{Answered, Client, Settings};
+use crate::throttle;
 use crate::transfer::{self, Outgoing, Refused};
 use crate::zone::ZoneSet;
 use arc_swap::Guard;
