@@ -5,16 +5,16 @@
 //! ```text
 //! zone files ─┐
 //! keys ───────┼─▶ compose ─▶ Zone (immutable) ─▶ ZoneSet (swapped in) ─▶ answer ─▶ UDP · TCP
-//! policy ─────┘                    │
-//!                                  └─▶ state store (serials, the life of keys)
+//! policy ─────┤                    │             └─▶ transfer ─▶ secondaries
+//! primaries ──┘                    └─▶ state store (serials, the life of keys, the journal)
 //! ```
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 1 the protocol | [`name`] [`record`] [`message`] and [`finding`], the shape of advice to the operator |
+//! | 1 the protocol | [`name`] [`record`] [`message`] [`tsig`] and [`finding`], the shape of advice to the operator |
 //! | 2 the data | [`zonefile`] [`zone`] [`keys`] [`mail`] |
-//! | 3 the engine | [`compose`] [`publish`] [`answer`] |
-//! | 4 the edges | [`config`] [`watch`] [`server`] [`control`] [`cli`] |
+//! | 3 the engine | [`compose`] [`publish`] [`transfer`] [`answer`] |
+//! | 4 the edges | [`config`] [`watch`] [`exchange`] [`server`] [`control`] [`cli`] |
 //!
 //! Floors 1 to 3 are pure but for [`publish`]'s state store: bytes, records and time come in as
 //! arguments, so that everything can be tested, fuzzed and compared with other servers.
