@@ -526,7 +526,7 @@ impl Refresh {
         Ok(Some(soa))
     }
 
-    fn tell_unusable(&self, remote: &Remote, reason: &dyn std::fmt::Display) {
+    fn tell_unusable(&self, remote: &Remote, reason: &dyn fmt::Display) {
         tracing::info!(zone = %self.apex, primary = %remote, %reason, "IXFR failed; the whole zone is asked for");
     }
 
