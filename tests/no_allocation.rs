@@ -127,6 +127,7 @@ fn no_answer_allocates() {
             transport,
             peer: &|| Some(peer),
             now: &|| 1_700_000_000,
+            signed: None,
         };
         let room = if transport == Transport::Udp { 1232 } else { out.len() };
         // What a thread needs once: its place among the readers of the secrets.

@@ -2,6 +2,7 @@
 
 use super::Standing;
 use crate::message::{COOKIE_OPTION_LEN, HEADER_LEN, OPT_LEN, Rcode, flags};
+use crate::name::Name;
 use std::net::SocketAddr;
 
 /// How a query came in.
@@ -22,6 +23,17 @@ pub struct Client<'c> {
     pub peer: &'c dyn Fn() -> Option<SocketAddr>,
     /// Seconds since 1970, modulo 2³².
     pub now: &'c dyn Fn() -> u32,
+    /// The query's signature, once it is found to be good.
+    pub signed: Option<Signed<'c>>,
+}
+
+/// A good signature that was taken off a query.
+#[derive(Debug, Clone, Copy)]
+pub struct Signed<'c> {
+    /// The name of its key.
+    pub key: &'c Name,
+    /// Room to be left for the signature of the response.
+    pub reserve: usize,
 }
 
 impl Client<'static> {
@@ -31,6 +43,7 @@ impl Client<'static> {
             transport,
             peer: &|| None,
             now: &|| 0,
+            signed: None,
         }
     }
 }

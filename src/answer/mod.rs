@@ -36,7 +36,7 @@ use crate::zone::{LookupName, Zone, ZoneSet};
 
 use std::sync::Arc;
 
-pub use client::{Answered, Client, Kind, Subject, Transport};
+pub use client::{Answered, Client, Kind, Signed, Subject, Transport};
 pub use cookie::{Secrets, SecretsError, SharedSecrets, Standing};
 
 /// What the operator chose about answering; made once at start, shared by all workers.
@@ -130,38 +130,13 @@ pub fn answer(
                 .unwrap_or_else(|_| refuse_malformed(malformed, settings, bytes, out));
         }
     };
-    if signed::may_be(&query)
+    if query.has_more
         && let Ok(answered) = signed::answer(zones, settings, client, query, out)
     {
         return answered;
     }
-    let asker = Asker {
-        client,
-        key: None,
-        reserve: 0,
-    };
-    answer_unsigned(zones, settings, &asker, &query, out)
-}
-
-/// Who asks, and what his signature asks for.
-struct Asker<'a> {
-    client: &'a Client<'a>,
-    /// The key that the query was signed with.
-    key: Option<&'a Name>,
-    /// Room to be left for the signature of the response.
-    reserve: usize,
-}
-
-/// Answers a query whose signature, if it had one, is good and gone.
-fn answer_unsigned(
-    zones: &ZoneSet,
-    settings: &Settings,
-    asker: &Asker<'_>,
-    query: &Query<'_>,
-    out: &mut [u8],
-) -> Option<Answered> {
-    let client = asker.client;
-    let limit = response_limit(settings, client.transport, query.edns) - asker.reserve;
+    let signature = client.signed.map_or(0, |signed| signed.reserve);
+    let limit = response_limit(settings, client.transport, query.edns) - signature;
     // Room for the error option is not kept: a response with one has no records.
     let mut reserve = 0;
     let mut told = None;
@@ -175,13 +150,13 @@ fn answer_unsigned(
     if out.len() < query.question_end + OPT_LEN + EXTENDED_ERROR_LEN {
         return None;
     }
-    let mut response = Response::new(out, query, limit, reserve);
+    let mut response = Response::new(out, &query, limit, reserve);
     let outcome = match query.edns {
         // RFC 6891 §6.1.3: the version we know is told, the question is not looked at.
         Some(edns) if edns.version > 0 => Outcome::code(Rcode::BADVERS),
         // RFC 7873 §5.4: the cookie is all that was asked for.
         _ if query.qname.is_empty() => Outcome::code(Rcode::NOERROR),
-        _ => dispatch(zones, settings, asker, query, &mut response),
+        _ => dispatch(zones, settings, client, &query, &mut response),
     };
     let opt = response.written();
     let standing = told.as_ref().map_or(Standing::Unknown, |told| told.standing);
@@ -276,7 +251,7 @@ fn response_limit(settings: &Settings, transport: Transport, edns: Option<Edns<'
 fn dispatch<'z>(
     zones: &'z ZoneSet,
     settings: &Settings,
-    asker: &Asker<'_>,
+    client: &Client<'_>,
     query: &Query<'_>,
     response: &mut Response<'_>,
 ) -> Outcome<'z> {
@@ -286,7 +261,7 @@ fn dispatch<'z>(
         _ => return Outcome::refused(ExtendedError::NOT_AUTHORITATIVE),
     }
     match query.qtype {
-        RecordType::AXFR | RecordType::IXFR => return transfer(zones, settings, asker, *query, response),
+        RecordType::AXFR | RecordType::IXFR => return transfer(zones, settings, client, *query, response),
         // RFC 6895 §3.1: OPT, TKEY and TSIG are no questions; MAILA and MAILB are obsolete (RFC 1035 §3.2.3).
         RecordType::OPT | RecordType::TKEY | RecordType::TSIG => return Outcome::code(Rcode::FORMERR),
         RecordType::MAILA | RecordType::MAILB => return Outcome::code(Rcode::NOTIMP),
@@ -295,7 +270,7 @@ fn dispatch<'z>(
     let mut name = LookupName::empty();
     name.read(query.from_qname(), query.qname.len(), query.labels);
     match zone_for(zones, &name, query.qtype) {
-        Some(zone) if zone.is_special() && !may_see(zone, settings, asker) => special(zone),
+        Some(zone) if zone.is_special() && !may_see(zone, settings, client) => special(zone),
         Some(zone) => authoritative::answer(zone, query.qtype, &mut name, response),
         None => not_ours(zones),
     }
@@ -311,10 +286,16 @@ fn special(zone: &Zone) -> Outcome<'static> {
     }
 }
 
+/// The key that the query was signed with.
+fn key_of<'c>(client: &Client<'c>) -> Option<&'c Name> {
+    client.signed.map(|signed| signed.key)
+}
+
 #[cold]
-fn may_see(zone: &Zone, settings: &Settings, asker: &Asker<'_>) -> bool {
-    let transfers = settings.transfers.as_ref().zip((asker.client.peer)());
-    !zone.is_unavailable() && transfers.is_some_and(|(transfers, peer)| transfers.allows(zone, peer.ip(), asker.key))
+fn may_see(zone: &Zone, settings: &Settings, client: &Client<'_>) -> bool {
+    let transfers = settings.transfers.as_ref().zip((client.peer)());
+    !zone.is_unavailable()
+        && transfers.is_some_and(|(transfers, peer)| transfers.allows(zone, peer.ip(), key_of(client)))
 }
 
 /// What a zone answers that this server has no data of (RFC 1034 §4.3.5: a secondary whose zone expired).
@@ -345,7 +326,7 @@ fn not_ours(zones: &ZoneSet) -> Outcome<'static> {
 fn transfer<'z>(
     zones: &'z ZoneSet,
     settings: &Settings,
-    asker: &Asker<'_>,
+    client: &Client<'_>,
     query: Query<'_>,
     response: &mut Response<'_>,
 ) -> Outcome<'z> {
@@ -365,9 +346,9 @@ fn transfer<'z>(
     if zone.is_unavailable() {
         return unavailable();
     }
-    let may = settings.transfers.as_ref().zip((asker.client.peer)());
-    let may = may.is_some_and(|(transfers, peer)| transfers.allows(zone, peer.ip(), asker.key));
-    if !may || query.qtype != RecordType::IXFR || asker.client.transport != Transport::Udp {
+    let may = settings.transfers.as_ref().zip((client.peer)());
+    let may = may.is_some_and(|(transfers, peer)| transfers.allows(zone, peer.ip(), key_of(client)));
+    if !may || query.qtype != RecordType::IXFR || client.transport != Transport::Udp {
         return Outcome::refused(ExtendedError::PROHIBITED);
     }
     response.set_flags(flags::AA);

@@ -2,8 +2,8 @@
 //!
 //! Few clients sign: secondaries ask for the SOA and for transfers so. This path allocates.
 
-use super::{Answered, Asker, Client, Settings, answer_unsigned};
-use crate::message::{Edns, HEADER_LEN, Query, Rcode, write_error};
+use super::{Answered, Client, Settings, Signed};
+use crate::message::{HEADER_LEN, Query, Rcode, write_error};
 use crate::throttle::Throttle;
 use crate::tsig::SignedQuery;
 use crate::zone::ZoneSet;
@@ -35,15 +35,15 @@ pub(super) fn answer(
     let keys = keys.unwrap_or_default();
     Ok(match keys.verify(&signed, now) {
         Ok(mut session) => {
-            let asker = Asker {
-                client,
-                key: Some(session.key().name()),
-                reserve: session.reserve(),
+            let client = Client {
+                signed: Some(Signed {
+                    key: session.key().name(),
+                    reserve: session.reserve(),
+                }),
+                ..*client
             };
-            let Ok(query) = Query::parse(&plain) else {
-                return Ok(None);
-            };
-            let answered = answer_unsigned(zones, settings, &asker, &query, out);
+            // Again from the start, without the signature: one path for all queries, so that the common one is short.
+            let answered = super::answer(zones, settings, &client, &plain, out);
             answered.and_then(|answered| {
                 let len = session.sign(out, answered.len(), now)?;
                 Some(answered.grown_to(len))
@@ -71,9 +71,3 @@ pub(super) fn tell(client: &Client<'_>, reason: &dyn fmt::Display, what: &'stati
 
 /// There is no TSIG record.
 pub(super) struct NotSigned;
-
-/// Is there more behind the question than an OPT record? Then it may be a signature.
-pub(super) fn may_be(query: &Query<'_>) -> bool {
-    let opt = |edns: Edns<'_>| crate::message::OPT_LEN + edns.rdata.len();
-    query.bytes.len() - query.question_end != query.edns.map_or(0, opt)
-}

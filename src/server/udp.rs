@@ -71,6 +71,7 @@ fn round<H: Handler>(
             transport: Transport::Udp,
             peer: &|| query.peer(),
             now: &now,
+            signed: None,
         };
         let answered = guard::answer(handler, &view, &client, query.octets, out)?;
         let length = match &mut limiter {

@@ -92,7 +92,7 @@ impl Transfers {
         now: u64,
         payload: u16,
     ) -> Result<Outgoing, Refused> {
-        let query = Query::parse(message).map_err(|_| Refused::Malformed)?;
+        let query = Query::parse_rarely(message).map_err(|_| Refused::Malformed)?;
         let zone = zone_named(zones, &query).ok_or(Refused::NoZone)?;
         let session = self.verify(message, now)?;
         let key = session.as_ref().map(|session| session.key().name());

@@ -117,6 +117,7 @@ impl Scene {
             transport,
             peer: &|| self.peer,
             now: &|| self.now,
+            signed: None,
         };
         let [ones, zeros] = [0xff, 0].map(|before| {
             let mut out = vec![before; room];

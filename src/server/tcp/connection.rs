@@ -208,6 +208,7 @@ impl<'a, H: Handler> Connection<'a, H> {
             transport: Transport::Tcp,
             peer: &move || Some(peer),
             now: &|| clock.seconds(),
+            signed: None,
         };
         while let Some(message) = next_message(rest) {
             if output.len() - used < FRAME {
