@@ -1,8 +1,9 @@
 //! The zones that this server is a secondary of: when each is asked for, what is done with what arrives, when it
 //! expires (RFC 1034 §4.3.5, RFC 1996).
 //!
-//! One task knows all of them and the time; each refresh is a task of its own, a limited number at a time. What arrives
-//! is stored first ([`super::stored`]) and then told as an [`Event`]; whoever serves reads it from there.
+//! One task knows all of them and the time; each refresh is a task of its own, a limited number at a time with each
+//! primary, so that one that is silent holds up its own zones only. What arrives is stored first ([`super::stored`])
+//! and then told as an [`Event`]; whoever serves reads it from there.
 
 use super::primary::{self, Failure};
 use super::status::spoken;
@@ -16,16 +17,16 @@ use crate::zone::Zone;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-/// So many zones at a time are refreshed.
+/// So many zones at a time are refreshed from one primary.
 const AT_ONCE: usize = 32;
 /// A zone that is told of again and again is asked for no more often.
 const LEAST_GAP: Duration = Duration::from_millis(200);
@@ -80,6 +81,8 @@ struct Secondary {
     soa: Option<Record>,
     confirmed: Option<SystemTime>,
     due: Instant,
+    /// When the last refresh began.
+    begun: Option<Instant>,
     /// A refresh is under way; `again` when there was reason for another meanwhile.
     busy: bool,
     again: bool,
@@ -144,7 +147,7 @@ impl Refresher {
             zones: HashMap::new(),
             timers: BTreeSet::new(),
             done,
-            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Arc::default(),
         };
         runtime.spawn(manager.run(receiver, ended, Arc::clone(&notified)));
         Self { orders, notified }
@@ -193,7 +196,7 @@ struct Manager {
     /// When each zone that is not busy is due.
     timers: BTreeSet<(Instant, Name)>,
     done: UnboundedSender<(Name, Ended)>,
-    at_once: Arc<Semaphore>,
+    turns: Arc<Turns>,
 }
 
 impl Manager {
@@ -242,6 +245,7 @@ impl Manager {
                     soa: None,
                     confirmed: None,
                     due: Instant::now(),
+                    begun: None,
                     busy: true,
                     again: true,
                     failures: 0,
@@ -279,12 +283,20 @@ impl Manager {
         }
     }
 
-    /// Refreshes a zone at once, or once more when it is being refreshed.
+    /// Refreshes a zone at once, or once more when it is being refreshed; but not within [`LEAST_GAP`] of the last time,
+    /// for a NOTIFY may be forged.
     fn hasten(&mut self, apex: &Name) {
-        match self.zones.get_mut(apex) {
-            Some(zone) if zone.busy => zone.again = true,
-            Some(_) => self.begin(apex),
-            None => {}
+        let now = Instant::now();
+        let Some(zone) = self.zones.get_mut(apex) else { return };
+        let earliest = zone.begun.map_or(now, |begun| begun + LEAST_GAP);
+        if zone.busy {
+            zone.again = true;
+        } else if earliest <= now {
+            self.begin(apex);
+        } else if earliest < zone.due {
+            self.timers.remove(&(zone.due, apex.clone()));
+            zone.due = earliest;
+            self.timers.insert((earliest, apex.clone()));
         }
     }
 
@@ -319,18 +331,18 @@ impl Manager {
         let Some(zone) = self.zones.get_mut(apex) else { return };
         self.timers.remove(&(zone.due, apex.clone()));
         (zone.busy, zone.again) = (true, false);
+        zone.begun = Some(Instant::now());
         let task = Refresh {
             shared: Arc::clone(&self.shared),
             apex: apex.clone(),
             path: zone.path.clone(),
+            turns: Arc::clone(&self.turns),
             // One that expired is taken whatever its serial is now.
             ours: zone.soa.clone().filter(|_| !zone.expired),
             failed_before: zone.failures > 0,
         };
         let (primaries, done) = (zone.primaries.clone(), self.done.clone());
-        let at_once = Arc::clone(&self.at_once);
         tokio::spawn(async move {
-            let Ok(_turn) = at_once.acquire().await else { return };
             let ended = task.run(&primaries).await;
             let _ = done.send((task.apex, ended));
         });
@@ -416,11 +428,28 @@ impl Secondary {
     }
 }
 
+/// Whose turn it is with each primary.
+#[derive(Debug, Default)]
+struct Turns(Mutex<HashMap<SocketAddr, Arc<Semaphore>>>);
+
+impl Turns {
+    /// Waits for a turn; it lasts as long as what is returned.
+    async fn take(&self, primary: SocketAddr) -> Option<OwnedSemaphorePermit> {
+        let of_primary = {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(all.entry(primary).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
+        };
+        // It fails when the semaphore is closed, which nobody does.
+        of_primary.acquire_owned().await.ok()
+    }
+}
+
 /// One refresh of one zone.
 struct Refresh {
     shared: Arc<Shared>,
     apex: Name,
     path: PathBuf,
+    turns: Arc<Turns>,
     /// The SOA of the stored version.
     ours: Option<Record>,
     /// Then it has been told why, and once is enough.
@@ -431,6 +460,7 @@ impl Refresh {
     /// Asks the primaries in turn until one is good.
     async fn run(&self, primaries: &[Remote]) -> Ended {
         for remote in primaries {
+            let _turn = self.turns.take(remote.address).await;
             match self.ask(remote).await {
                 Ok(Some(soa)) => {
                     self.tell_success(remote);

@@ -11,7 +11,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod notify;
 mod peers;
+mod requests;
 
 use common::keys;
 use common::signpost::House;
