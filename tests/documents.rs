@@ -150,7 +150,10 @@ fn every_profile_of_a_hoster_passes_the_check() {
         fs::write(house.path().join("signpost.toml"), &config).unwrap();
         for file in config.lines().filter_map(|line| line.strip_prefix("secret_file = \"")) {
             let name = file.trim_end_matches(".key\"");
-            let key = format!("key \"{name}\" {{ algorithm hmac-sha256; secret \"{}=\"; }};\n", "A".repeat(43));
+            let key = format!(
+                "key \"{name}\" {{ algorithm hmac-sha256; secret \"{}=\"; }};\n",
+                "A".repeat(43)
+            );
             fs::write(house.path().join(format!("{name}.key")), key).unwrap();
         }
         let check = || {
