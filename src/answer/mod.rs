@@ -20,6 +20,7 @@ mod authoritative;
 mod chaos;
 mod client;
 mod cookie;
+mod expire;
 mod notified;
 mod signed;
 #[cfg(test)]
@@ -167,7 +168,10 @@ pub fn answer(
             response.finish_with_edns(rcode, payload, edns.dnssec_ok)
         }
         Some(edns) => {
-            let options = told.unwrap_or_default().completed(&outcome);
+            let mut options = told.unwrap_or_default().completed(&outcome);
+            options.expire = options
+                .expire
+                .and_then(|_| expire::told(settings, client, query, outcome.zone?));
             response.finish_with_options(rcode, payload, edns.dnssec_ok, &options)
         }
     };
@@ -198,7 +202,7 @@ struct Told<'s> {
 }
 
 impl<'s> Told<'s> {
-    /// Before the answer is known: a placeholder keeps the room of the zone's version.
+    /// Before the answer is known: placeholders keep the room of the zone's version and of its time to expire.
     #[cold]
     fn what_was_asked(settings: &'s Settings, client: &Client<'_>, edns: &Edns<'_>) -> Self {
         let asked = edns.options();
@@ -216,6 +220,7 @@ impl<'s> Told<'s> {
         if asked.zone_version {
             told.options.zone_version = Some(ZoneVersion { labels: 0, serial: 0 });
         }
+        told.options.expire = asked.expire.then_some(0);
         // RFC 7828 §3.2.1: over UDP it is ignored.
         if asked.keepalive && client.transport == Transport::Tcp {
             told.options.keepalive = settings.keepalive;

@@ -96,6 +96,12 @@ pub(super) struct Made<'a> {
     pub(super) findings: Vec<Finding>,
 }
 
+/// Is the file a tool's by-product? Judged from the directory that is followed, which may itself lie below a hidden one.
+fn is_litter(root: &Path, path: &Path) -> bool {
+    let below = path.strip_prefix(root).ok().or_else(|| path.file_name().map(Path::new));
+    below.is_some_and(watch::is_litter)
+}
+
 impl Sources {
     pub(super) fn new(config: Config) -> Result<Self, ConfigError> {
         let findings = [("zones", &config.zones), ("keys", &config.keys)]
@@ -127,11 +133,20 @@ impl Sources {
     /// Takes note of what the watcher reports. Key files are read here, zone files when composing.
     pub(super) fn note(&mut self, changes: Vec<Change>) {
         let mut keys = Vec::new();
+        // As the watcher writes paths.
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (zones_root, keys_root) = (absolute(&self.config.zones), absolute(&self.config.keys));
         for change in changes {
             match change.root {
                 CONFIG => self.config_stale = true,
-                ZONES => self.note_zone(change.path, change.kind),
-                KEYS | KEYS_ELSEWHERE if watch::is_litter(&change.path) => {}
+                ZONES => {
+                    // What a zone includes counts, whatever its name.
+                    self.dirty.extend(self.zones.note_include(&change.path));
+                    if !is_litter(&zones_root, &change.path) {
+                        self.note_zone(change.path, change.kind);
+                    }
+                }
+                KEYS | KEYS_ELSEWHERE if is_litter(&keys_root, &change.path) => {}
                 KEYS | KEYS_ELSEWHERE => keys.push(change),
                 INCLUDED => self.dirty.extend(self.zones.note_include(&change.path)),
                 _ => {}
@@ -172,7 +187,6 @@ impl Sources {
     }
 
     fn note_zone(&mut self, path: PathBuf, kind: Kind) {
-        self.dirty.extend(self.zones.note_include(&path));
         let is_policy = path.extension().is_some_and(|extension| extension == "toml");
         let (apex, findings) = self.zones.note(path, kind);
         self.findings.extend(findings);

@@ -18,7 +18,7 @@ use crate::mail::MailPolicy;
 use crate::name::Name;
 use crate::record::Record;
 use crate::transfer::Remote;
-use crate::watch::{Kind, is_litter};
+use crate::watch::Kind;
 use crate::zonefile::{self, Open};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
@@ -115,9 +115,6 @@ impl ZoneFiles {
             Some("toml") => true,
             _ => return (None, vec![]),
         };
-        if is_litter(&path) {
-            return (None, vec![]);
-        }
         let apex = match apex_of(&path) {
             Ok(apex) => apex,
             Err(finding) => return (None, if kind == Kind::Gone { vec![] } else { vec![finding] }),

@@ -1,5 +1,5 @@
 //! The zones that this server is a secondary of: when each is asked for, what is done with what arrives, when it
-//! expires (RFC 1034 §4.3.5, RFC 1996).
+//! expires (RFC 1034 §4.3.5, RFC 1996, RFC 7314).
 //!
 //! One task knows all of them and the time; each refresh is a task of its own, a limited number at a time with each
 //! primary, so that one that is silent holds up its own zones only. What arrives is stored first ([`super::stored`])
@@ -20,7 +20,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
@@ -79,6 +79,7 @@ struct Secondary {
     path: PathBuf,
     /// Of the version that is stored.
     soa: Option<Record>,
+    /// When the zone's primary last said that this is the newest: to us, or to the secondary that we have it from.
     confirmed: Option<SystemTime>,
     due: Instant,
     /// When the last refresh began.
@@ -131,8 +132,8 @@ impl fmt::Display for RefreshStatus {
 #[derive(Debug)]
 enum Ended {
     Loaded(Option<(Record, Option<SystemTime>)>),
-    Confirmed(Remote),
-    Stored(Remote, Record),
+    Confirmed(Remote, SystemTime),
+    Stored(Remote, Record, SystemTime),
     Failed,
 }
 
@@ -262,6 +263,7 @@ impl Manager {
             }
             Order::Forget(apex) => {
                 if let Some(zone) = self.zones.remove(&apex) {
+                    self.shared.ledger.expires(&apex, None);
                     self.timers.remove(&(zone.due, apex));
                     stored::forget(&zone.path);
                 }
@@ -339,6 +341,7 @@ impl Manager {
             turns: Arc::clone(&self.turns),
             // One that expired is taken whatever its serial is now.
             ours: zone.soa.clone().filter(|_| !zone.expired),
+            confirmed: zone.confirmed,
             failed_before: zone.failures > 0,
         };
         let (primaries, done) = (zone.primaries.clone(), self.done.clone());
@@ -355,14 +358,16 @@ impl Manager {
         match how {
             Ended::Loaded(Some((soa, confirmed))) => (zone.soa, zone.confirmed) = (Some(soa), confirmed),
             Ended::Loaded(None) => {}
-            Ended::Confirmed(by) => zone.good(by),
-            Ended::Stored(by, soa) => {
+            Ended::Confirmed(by, at) => zone.good(by, at),
+            Ended::Stored(by, soa, at) => {
                 zone.soa = Some(soa);
-                zone.good(by);
+                zone.good(by, at);
                 (self.tell)(Event::Arrived(apex.clone()));
             }
             Ended::Failed => zone.failures += 1,
         }
+        let since_1970 = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.shared.ledger.expires(&apex, zone.expires().map(since_1970));
         let wait = match zone.again {
             true => LEAST_GAP,
             false => zone.wait(succeeded),
@@ -389,8 +394,8 @@ impl Secondary {
         }
     }
 
-    fn good(&mut self, by: Remote) {
-        self.confirmed = Some(SystemTime::now());
+    fn good(&mut self, by: Remote, at: SystemTime) {
+        self.confirmed = Some(at);
         self.failures = 0;
         self.expired = false;
         self.primaries.sort_by_key(|remote| *remote != by);
@@ -401,11 +406,8 @@ impl Secondary {
         self.confirmed?.checked_add(self.timer(2)?)
     }
 
-    /// A timer of the SOA: refresh, retry, expire (RFC 1035 §3.3.13).
     fn timer(&self, number: usize) -> Option<Duration> {
-        let numbers = self.soa.as_ref()?.rdata.last_chunk::<16>()?;
-        let timer = numbers.get(4 * number..)?.first_chunk()?;
-        Some(Duration::from_secs(u32::from_be_bytes(*timer).into()).max(LEAST_TIMER))
+        timer(self.soa.as_ref()?, number)
     }
 
     /// How long to the next refresh; not beyond the moment at which the zone expires.
@@ -444,6 +446,23 @@ impl Turns {
     }
 }
 
+/// A timer of the SOA: refresh, retry, expire (RFC 1035 §3.3.13).
+fn timer(soa: &Record, number: usize) -> Option<Duration> {
+    let numbers = soa.rdata.last_chunk::<16>()?;
+    let timer = numbers.get(4 * number..)?.first_chunk()?;
+    Some(Duration::from_secs(u32::from_be_bytes(*timer).into()).max(LEAST_TIMER))
+}
+
+/// When the zone's primary confirmed it, seen from the seconds that the server we ask may serve it yet: now, if it does
+/// not say or is the primary itself (RFC 7314 §4). No later than now, whatever it says.
+fn confirmed_at(soa: &Record, expire: Option<u32>, now: SystemTime) -> SystemTime {
+    let Some((left, whole)) = expire.zip(timer(soa, 2)) else {
+        return now;
+    };
+    let ago = whole.saturating_sub(Duration::from_secs(left.into()));
+    now.checked_sub(ago).unwrap_or(now)
+}
+
 /// One refresh of one zone.
 struct Refresh {
     shared: Arc<Shared>,
@@ -452,6 +471,8 @@ struct Refresh {
     turns: Arc<Turns>,
     /// The SOA of the stored version.
     ours: Option<Record>,
+    /// When that was confirmed.
+    confirmed: Option<SystemTime>,
     /// Then it has been told why, and once is enough.
     failed_before: bool,
 }
@@ -462,14 +483,14 @@ impl Refresh {
         for remote in primaries {
             let _turn = self.turns.take(remote.address).await;
             match self.ask(remote).await {
-                Ok(Some(soa)) => {
+                Ok(Answer::Newer(soa, at)) => {
                     self.tell_success(remote);
-                    return Ended::Stored(remote.clone(), soa);
+                    return Ended::Stored(remote.clone(), soa, at);
                 }
-                Ok(None) => match self.confirm().await {
+                Ok(Answer::Same(at)) => match self.confirm(at).await {
                     Ok(()) => {
                         self.tell_success(remote);
-                        return Ended::Confirmed(remote.clone());
+                        return Ended::Confirmed(remote.clone(), at);
                     }
                     Err(error) => tracing::warn!(zone = %self.apex, %error, "the state directory cannot be written"),
                 },
@@ -494,25 +515,31 @@ impl Refresh {
         }
     }
 
-    async fn confirm(&self) -> std::io::Result<()> {
+    async fn confirm(&self, at: SystemTime) -> std::io::Result<()> {
         let path = self.path.clone();
-        on_a_thread(move || stored::confirm(&path)).await
+        on_a_thread(move || stored::confirm(&path, at)).await
     }
 
-    /// Fetches and stores what the primary has that is newer; its SOA. `None`: what we have is the newest.
-    async fn ask(&self, remote: &Remote) -> Result<Option<Record>, Refused> {
+    /// What we have is the newest: it was confirmed now or, if that is later, when it was (RFC 7314 §4).
+    fn same(&self, ours: &Record, expire: Option<u32>) -> Answer {
+        let at = confirmed_at(ours, expire, SystemTime::now());
+        Answer::Same(self.confirmed.map_or(at, |before| before.max(at)))
+    }
+
+    /// Fetches and stores what the primary has that is newer.
+    async fn ask(&self, remote: &Remote) -> Result<Answer, Refused> {
         let began = std::time::Instant::now();
-        if let Some(ours) = &self.ours {
-            let theirs = serial_of(&primary::soa(&self.shared, remote, &self.apex).await?);
-            let ours = serial_of(ours);
+        if let Some(soa) = &self.ours {
+            let said = primary::soa(&self.shared, remote, &self.apex).await?;
+            let (theirs, ours) = (serial_of(&said.soa), serial_of(soa));
             if theirs == ours {
-                return Ok(None);
+                return Ok(self.same(soa, said.expire));
             }
             if !Serial(theirs).is_newer_than(Serial(ours)) {
                 return Err(Refused::Backwards { theirs, ours });
             }
         }
-        let arrived = match (
+        let (arrived, mut expire) = match (
             primary::fetch(&self.shared, remote, &self.apex, self.ours.as_ref()).await,
             &self.ours,
         ) {
@@ -523,11 +550,11 @@ impl Refresh {
             }
             (arrived, _) => arrived?,
         };
-        let (kind, records) = match arrived {
-            Arrived::Nothing(serial) if self.ours.as_ref().map(serial_of) == Some(serial) => return Ok(None),
-            Arrived::Nothing(_) => ("AXFR", self.whole_records(remote).await?),
-            Arrived::Whole(records) => ("AXFR", records),
-            Arrived::Changes(steps) => {
+        let (kind, records) = match (arrived, &self.ours) {
+            (Arrived::Nothing(serial), Some(ours)) if serial_of(ours) == serial => return Ok(self.same(ours, expire)),
+            (Arrived::Nothing(_), _) => ("AXFR", self.whole_records(remote, &mut expire).await?),
+            (Arrived::Whole(records), _) => ("AXFR", records),
+            (Arrived::Changes(steps), _) => {
                 let (path, apex) = (self.path.clone(), self.apex.clone());
                 let applied = on_a_thread(move || {
                     let records = stored::read(&path, &apex).ok()?;
@@ -537,13 +564,13 @@ impl Refresh {
                     Some(records) => ("IXFR", records),
                     None => {
                         self.tell_unusable(remote, &"the changes it tells do not fit our version");
-                        ("AXFR", self.whole_records(remote).await?)
+                        ("AXFR", self.whole_records(remote, &mut expire).await?)
                     }
                 }
             }
         };
         let count = records.len();
-        let soa = self.store(records).await?;
+        let (soa, at) = self.store(records, expire).await?;
         tracing::info!(
             zone = %self.apex,
             serial = serial_of(&soa),
@@ -553,26 +580,28 @@ impl Refresh {
             ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "zone fetched"
         );
-        Ok(Some(soa))
+        Ok(Answer::Newer(soa, at))
     }
 
     fn tell_unusable(&self, remote: &Remote, reason: &dyn fmt::Display) {
         tracing::info!(zone = %self.apex, primary = %remote, %reason, "IXFR failed; the whole zone is asked for");
     }
 
-    async fn whole(&self, remote: &Remote) -> Result<Arrived, Refused> {
+    async fn whole(&self, remote: &Remote) -> Result<(Arrived, Option<u32>), Refused> {
         Ok(primary::fetch(&self.shared, remote, &self.apex, None).await?)
     }
 
-    async fn whole_records(&self, remote: &Remote) -> Result<Vec<Record>, Refused> {
-        match self.whole(remote).await? {
+    async fn whole_records(&self, remote: &Remote, expire: &mut Option<u32>) -> Result<Vec<Record>, Refused> {
+        let (arrived, seconds) = self.whole(remote).await?;
+        *expire = seconds;
+        match arrived {
             Arrived::Whole(records) => Ok(records),
             Arrived::Nothing(_) | Arrived::Changes(_) => Err(Refused::Disordered),
         }
     }
 
-    /// Stores the records if they make a zone; returns its SOA.
-    async fn store(&self, records: Vec<Record>) -> Result<Record, Refused> {
+    /// Stores the records if they make a zone; returns its SOA and when it was confirmed.
+    async fn store(&self, records: Vec<Record>, expire: Option<u32>) -> Result<(Record, SystemTime), Refused> {
         let (apex, path) = (self.apex.clone(), self.path.clone());
         on_a_thread(move || {
             let (zone, _) = Zone::build(&apex, &records, &[]).map_err(|error| Refused::NoZone(error.0.what))?;
@@ -581,11 +610,22 @@ impl Refresh {
                 // RFC 9432 §5.1: a broken one changes nothing.
                 catalog::members(&apex, &records).map_err(Refused::Catalog)?;
             }
-            stored::write(&path, &records)?;
-            records.into_iter().next().ok_or(Refused::Disordered)
+            let at = records.first().map(|soa| confirmed_at(soa, expire, SystemTime::now()));
+            let at = at.ok_or(Refused::Disordered)?;
+            stored::write(&path, &records, at)?;
+            let soa = records.into_iter().next().ok_or(Refused::Disordered)?;
+            Ok((soa, at))
         })
         .await
     }
+}
+
+/// What a primary's answer came to, and when the zone's primary confirmed that.
+enum Answer {
+    /// What we have is the newest.
+    Same(SystemTime),
+    /// Another version is stored; its SOA.
+    Newer(Record, SystemTime),
 }
 
 /// Why a primary's answer changes nothing.
@@ -612,5 +652,33 @@ async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::RecordType;
+
+    #[test]
+    fn a_secondary_tells_how_long_ago_its_primary_confirmed() {
+        let soa = Record {
+            owner: Name::root(),
+            rtype: RecordType::SOA,
+            ttl: 0,
+            rdata: [
+                &[0, 0][..],
+                [7u32, 60, 60, 1000, 60].map(u32::to_be_bytes).as_flattened(),
+            ]
+            .concat()
+            .into(),
+        };
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let ago = |expire| now.duration_since(confirmed_at(&soa, expire, now)).unwrap().as_secs();
+        assert_eq!(ago(None), 0, "it does not say");
+        assert_eq!(ago(Some(1000)), 0, "it is the primary");
+        assert_eq!(ago(Some(400)), 600);
+        assert_eq!(ago(Some(0)), 1000, "it has just expired there");
+        assert_eq!(ago(Some(u32::MAX)), 0, "RFC 7314 §4: the SOA counts when it says less");
     }
 }

@@ -1,7 +1,7 @@
 //! Transferred zones on disk: a master file each, below the state directory, written beside and renamed into place.
 //!
-//! Its time of modification is when a primary last said that it is the newest: so a restart knows when it expires, and
-//! being told so costs no writing.
+//! Its time of modification is when the zone's primary last said that it is the newest, be it to us or to the secondary
+//! that we have it from (RFC 7314): so a restart knows when it expires, and being told so costs no writing.
 
 use crate::finding::Finding;
 use crate::name::Name;
@@ -44,25 +44,27 @@ pub fn read(path: &Path, apex: &Name) -> Result<Vec<Record>, Finding> {
     Ok(soa.into_iter().chain(rest).collect())
 }
 
-/// When a primary last confirmed it.
+/// When its primary last confirmed it.
 pub(super) fn confirmed(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
-/// A primary confirms it now.
-pub(super) fn confirm(path: &Path) -> io::Result<()> {
-    File::options().write(true).open(path)?.set_modified(SystemTime::now())
+/// Its primary confirmed it then.
+pub(super) fn confirm(path: &Path, at: SystemTime) -> io::Result<()> {
+    File::options().write(true).open(path)?.set_modified(at)
 }
 
-/// Puts a new version in the place of the old one; all of it is on disk when this returns.
-pub(super) fn write(path: &Path, records: &[Record]) -> io::Result<()> {
+/// Puts a new version, confirmed `at`, in the place of the old one; all of it is on disk when this returns.
+pub(super) fn write(path: &Path, records: &[Record], at: SystemTime) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
     let beside = path.with_extension("new");
     let mut out = BufWriter::with_capacity(1 << 18, File::create(&beside)?);
     zonefile::write(records, &mut out)?;
     out.flush()?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.set_modified(at)?;
+    file.sync_all()?;
     fs::rename(&beside, path)?;
     File::open(directory)?.sync_all()
 }
@@ -76,6 +78,7 @@ pub(super) fn forget(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn name(text: &str) -> Name {
         Name::from_text(text).unwrap()
@@ -114,18 +117,13 @@ mod tests {
             record("example.org", RecordType::TXT, b"\x03\"\\\xe9"),
         ];
         assert!(confirmed(&path).is_none());
-        write(&path, &records).unwrap();
-        assert_eq!(read(&path, &apex).unwrap(), records);
         let long_ago = SystemTime::UNIX_EPOCH;
-        File::options()
-            .write(true)
-            .open(&path)
-            .unwrap()
-            .set_modified(long_ago)
-            .unwrap();
+        write(&path, &records, long_ago).unwrap();
+        assert_eq!(read(&path, &apex).unwrap(), records);
         assert_eq!(confirmed(&path), Some(long_ago));
-        confirm(&path).unwrap();
-        assert!(confirmed(&path).unwrap() > long_ago);
+        let later = long_ago + Duration::from_secs(5);
+        confirm(&path, later).unwrap();
+        assert_eq!(confirmed(&path), Some(later));
         forget(&path);
         assert!(read(&path, &apex).is_err());
     }

@@ -10,7 +10,7 @@ mod query;
 mod reader;
 mod response;
 
-pub use options::{COOKIE_OPTION_LEN, Cookie, Options, ReplyOptions, ZoneVersion};
+pub use options::{COOKIE_OPTION_LEN, Cookie, EXPIRE_ASKED, Options, ReplyOptions, ZoneVersion, expire_told};
 pub use query::{Edns, Malformed, Query};
 pub use reader::{BadMessage, Message, Part, RawRecord, read_name, skip_name};
 pub use response::{EXTENDED_ERROR_LEN, Full, OPT_LEN, Owner, Response, Section, write_error};

@@ -1,11 +1,13 @@
-//! What was last said to each secondary: the NOTIFY that it answered, the transfer that it fetched.
+//! What is remembered of other servers: what was last said to each secondary, the NOTIFY that it answered and the
+//! transfer that it fetched; until when what a primary said is good.
 //!
-//! For `signpost zone status`, so it lives in memory only and remembers a few servers per zone.
+//! For `signpost zone status` and for secondaries (RFC 7314), so it lives in memory only, and remembers a few servers per
+//! zone.
 
 use crate::name::Name;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So many servers are remembered per zone: anybody who may fetch a zone could fill the memory otherwise.
 const SERVERS: usize = 16;
@@ -30,9 +32,16 @@ pub struct Dealings {
     pub fetched: Option<Said>,
 }
 
-/// Shared by all who deal with secondaries.
+/// Shared by all who deal with other servers.
 #[derive(Debug, Clone, Default)]
-pub struct Ledger(Arc<Mutex<HashMap<Name, Vec<Dealings>>>>);
+pub struct Ledger(Arc<Mutex<Pages>>);
+
+#[derive(Debug, Default)]
+struct Pages {
+    dealings: HashMap<Name, Vec<Dealings>>,
+    /// When zones that are fetched expire, in seconds since 1970.
+    expiries: HashMap<Name, u64>,
+}
 
 impl Ledger {
     /// A server answered a NOTIFY.
@@ -47,14 +56,31 @@ impl Ledger {
 
     /// What is remembered of a zone's servers.
     pub fn of(&self, apex: &Name) -> Vec<Dealings> {
-        let zones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        zones.get(apex).cloned().unwrap_or_default()
+        self.pages().dealings.get(apex).cloned().unwrap_or_default()
+    }
+
+    /// A zone that is fetched expires then; `None`: it is fetched no more.
+    pub fn expires(&self, apex: &Name, at: Option<u64>) {
+        let expiries = &mut self.pages().expiries;
+        match at {
+            Some(at) => expiries.insert(apex.clone(), at),
+            None => expiries.remove(apex),
+        };
+    }
+
+    /// When a zone that is fetched expires.
+    pub fn expiry(&self, apex: &Name) -> Option<u64> {
+        self.pages().expiries.get(apex).copied()
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with(&self, apex: &Name, address: IpAddr, note: impl FnOnce(&mut Dealings)) {
         let address = address.to_canonical();
-        let mut zones = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let servers = zones.entry(apex.clone()).or_default();
+        let mut pages = self.pages();
+        let servers = pages.dealings.entry(apex.clone()).or_default();
         // The one heard of last is the last, and the first one goes when there are too many.
         let mut dealings = match servers.iter().position(|known| known.address == address) {
             Some(at) => servers.remove(at),

@@ -9,7 +9,7 @@
 
 use super::delta::{Delta, WireRecord};
 use super::ledger::{Ledger, Said};
-use crate::message::{HEADER_LEN, OPT_LEN, flags};
+use crate::message::{HEADER_LEN, OPT_LEN, ReplyOptions, flags};
 use crate::record::RecordType;
 use crate::tsig::Session;
 use crate::zone::Zone;
@@ -43,6 +43,8 @@ pub struct Outgoing {
     head: Box<[u8]>,
     /// Name servers that are asked in EDNS answer in EDNS (RFC 6891 §7).
     payload: Option<u16>,
+    /// What is told by options of EDNS.
+    options: ReplyOptions<'static>,
     session: Option<Session>,
     /// Where it is noted when it has left.
     ledger: Option<Ledger>,
@@ -94,6 +96,7 @@ impl Outgoing {
             content,
             head,
             payload: None,
+            options: ReplyOptions::default(),
             session: None,
             ledger: None,
             at: Cursor::First,
@@ -106,6 +109,13 @@ impl Outgoing {
     #[must_use]
     pub fn with_edns(mut self, payload: Option<u16>) -> Self {
         self.payload = payload;
+        self
+    }
+
+    /// Telling in EDNS for how many seconds the zone may be served (RFC 7314 §3.2).
+    #[must_use]
+    pub fn telling_expiry(mut self, seconds: Option<u32>) -> Self {
+        self.options.expire = seconds;
         self
     }
 
@@ -154,7 +164,7 @@ impl Outgoing {
     /// Writes the next message into `out`, which takes 65 535 octets; returns its length. `now` is for the signature.
     pub fn write(&mut self, out: &mut [u8], now: u64) -> Result<usize, Oversize> {
         let limit = out.len().min(MAX_MESSAGE);
-        let opt = if self.payload.is_some() { OPT_LEN } else { 0 };
+        let opt = self.payload.map_or(0, |_| OPT_LEN + self.options.reserve());
         let signature = self.session.as_ref().map_or(0, Session::reserve);
         let mut writer = Writer::new(out, &self.head, limit - opt - signature, self.zone.apex().as_wire());
         let mut at = self.at;
@@ -181,6 +191,9 @@ impl Outgoing {
             out[len..len + OPT_LEN].copy_from_slice(&[0, 0, 41, high, low, 0, 0, 0, 0, 0, 0]);
             out[11] = 1;
             len += OPT_LEN;
+            let options = self.options.write(&mut out[len..]);
+            out[len - 2..len].copy_from_slice(&(options as u16).to_be_bytes());
+            len += options;
         }
         if let Some(session) = &mut self.session {
             // The room was kept.

@@ -106,10 +106,19 @@ impl Transfers {
             RecordType::IXFR => self.since(zone, serial_in(message).ok_or(Refused::Malformed)?),
             _ => Content::Whole,
         };
+        let asks_expiry = query.edns.is_some_and(|edns| edns.options().expire);
         Ok(Outgoing::new(Arc::clone(zone), content, message, query.question_end)
             .with_edns(query.edns.map(|_| payload))
+            .telling_expiry(asks_expiry.then(|| self.expiry(zone, now)))
             .noted_in(self.ledger.clone())
             .signed(session))
+    }
+
+    /// How long a secondary may serve the zone, in seconds (RFC 7314 §4): what is left of one that is fetched itself.
+    pub fn expiry(&self, zone: &Zone, now: u64) -> u32 {
+        let left = |at: u64| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX);
+        let left = self.ledger.expiry(zone.apex()).map_or(u32::MAX, left);
+        left.min(zone.expire())
     }
 
     fn verify(&self, message: &[u8], now: u64) -> Result<Option<Session>, Refused> {

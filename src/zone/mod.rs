@@ -167,6 +167,13 @@ impl Zone {
         }
     }
 
+    /// How long a secondary may serve the zone without hearing from its primary, in seconds (RFC 1035 §3.3.13).
+    pub fn expire(&self) -> u32 {
+        let numbers = self.soa().first_rdata().last_chunk::<8>();
+        let expire = numbers.and_then(|numbers| numbers.first_chunk());
+        expire.map_or(0, |expire| u32::from_be_bytes(*expire))
+    }
+
     /// The same zone with another serial in its SOA, for the publisher: while a zone is not shared
     /// yet, its content decides its serial. The serial stands 20 octets from the end (RFC 1035 §3.3.13).
     #[must_use]

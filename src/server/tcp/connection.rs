@@ -119,6 +119,8 @@ impl<'a, H: Handler> Connection<'a, H> {
                 SCRATCH.with_borrow_mut(|scratch| self.send_on(scratch))?;
                 // A fast reader never makes us wait: the others of this thread have their turn.
                 tokio::task::yield_now().await;
+                // So have the workers of UDP on this core, which would wait for the end of our time slice.
+                std::thread::yield_now();
             } else if next_message(&self.held).is_some() {
                 SCRATCH.with_borrow_mut(|scratch| self.answer_held(scratch))?;
             } else if self.step().await? == Step::End {
