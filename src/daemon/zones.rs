@@ -565,10 +565,15 @@ impl More {
         let of_catalog = self.member.as_ref().map(|member| &member.transfer);
         let own = self.config.as_ref().map(|config| &config.transfer).or(of_catalog);
         let primaries = own.map_or_else(Vec::new, |own| defaults.transfer.with(own).primaries);
-        self.fetched = (!primaries.is_empty()).then(|| Fetched {
+        let path = stored::path(&defaults.state, apex);
+        let expired = match &self.fetched {
+            Some(fetched) => fetched.expired,
+            None => !primaries.is_empty() && stored::is_expired(&path),
+        };
+        self.fetched = (!primaries.is_empty()).then_some(Fetched {
             primaries,
-            path: stored::path(&defaults.state, apex),
-            expired: self.fetched.as_ref().is_some_and(|fetched| fetched.expired),
+            path,
+            expired,
         });
     }
 }

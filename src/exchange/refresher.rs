@@ -89,7 +89,12 @@ struct Secondary {
     again: bool,
     failures: u32,
     expired: bool,
+    /// What is told of each primary that gives nothing: once is enough, until it is something else.
+    troubles: Troubles,
 }
+
+/// What each primary was last said to give nothing for.
+type Troubles = Arc<Mutex<HashMap<SocketAddr, String>>>;
 
 /// How fetching a zone goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -251,6 +256,7 @@ impl Manager {
                     again: true,
                     failures: 0,
                     expired: false,
+                    troubles: Troubles::default(),
                 };
                 self.zones.insert(apex.clone(), zone);
                 let done = self.done.clone();
@@ -342,7 +348,7 @@ impl Manager {
             // One that expired is taken whatever its serial is now.
             ours: zone.soa.clone().filter(|_| !zone.expired),
             confirmed: zone.confirmed,
-            failed_before: zone.failures > 0,
+            troubles: Arc::clone(&zone.troubles),
         };
         let (primaries, done) = (zone.primaries.clone(), self.done.clone());
         tokio::spawn(async move {
@@ -473,8 +479,7 @@ struct Refresh {
     ours: Option<Record>,
     /// When that was confirmed.
     confirmed: Option<SystemTime>,
-    /// Then it has been told why, and once is enough.
-    failed_before: bool,
+    troubles: Troubles,
 }
 
 impl Refresh {
@@ -501,17 +506,20 @@ impl Refresh {
     }
 
     fn tell_failure(&self, remote: &Remote, reason: &Refused) {
-        let zone = &self.apex;
-        if self.failed_before {
+        let (zone, text) = (&self.apex, reason.to_string());
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        if troubles.get(&remote.address) == Some(&text) {
             tracing::debug!(%zone, primary = %remote, %reason, "the zone still cannot be fetched");
-        } else {
-            tracing::warn!(%zone, primary = %remote, %reason, "the zone cannot be fetched; it is tried again and again");
+            return;
         }
+        tracing::warn!(%zone, primary = %remote, %reason, "the zone cannot be fetched; it is tried again and again");
+        troubles.insert(remote.address, text);
     }
 
     fn tell_success(&self, remote: &Remote) {
-        if self.failed_before {
-            tracing::info!(zone = %self.apex, primary = %remote, "the primary answers again");
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        if troubles.remove(&remote.address).is_some() {
+            tracing::info!(zone = %self.apex, primary = %remote, "the primary gives the zone again");
         }
     }
 

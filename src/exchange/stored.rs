@@ -9,9 +9,9 @@ use crate::record::{Record, RecordType};
 use crate::zonefile::{self, DiskFiles};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// The directory below the state directory.
 const DIRECTORY: &str = "transferred";
@@ -42,6 +42,23 @@ pub fn read(path: &Path, apex: &Name) -> Result<Vec<Record>, Finding> {
         .into_iter()
         .partition(|record| record.rtype == RecordType::SOA && record.owner == *apex);
     Ok(soa.into_iter().chain(rest).collect())
+}
+
+/// Has it been without a primary's word for longer than its SOA allows (RFC 1035 §3.3.13)? Looks at the first line only,
+/// where the SOA is.
+pub fn is_expired(path: &Path) -> bool {
+    let mut line = String::new();
+    let first = File::open(path).and_then(|file| BufReader::new(file).read_line(&mut line));
+    // The last but one of its numbers.
+    let expire = line
+        .split_ascii_whitespace()
+        .rev()
+        .nth(1)
+        .and_then(|word| word.parse().ok());
+    match (first, expire, confirmed(path)) {
+        (Ok(_), Some(expire), Some(at)) => at.elapsed().is_ok_and(|since| since >= Duration::from_secs(expire)),
+        _ => false,
+    }
 }
 
 /// When its primary last confirmed it.
@@ -78,7 +95,6 @@ pub(super) fn forget(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn name(text: &str) -> Name {
         Name::from_text(text).unwrap()
@@ -124,6 +140,9 @@ mod tests {
         let later = long_ago + Duration::from_secs(5);
         confirm(&path, later).unwrap();
         assert_eq!(confirmed(&path), Some(later));
+        assert!(is_expired(&path), "its SOA allows one second");
+        confirm(&path, SystemTime::now() + Duration::from_secs(60)).unwrap();
+        assert!(!is_expired(&path));
         forget(&path);
         assert!(read(&path, &apex).is_err());
     }
