@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for something that should happen at once: a busy machine is no failure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A port that is free for UDP and TCP on 127.0.0.1 and ::1. Below the kernel's ephemeral range, so
 /// that no client socket takes it between here and the server's own bind, and never given twice by

@@ -1,10 +1,11 @@
 //! A zone whose primary stays away: served until it expires, then SERVFAIL, then whole again by itself.
 
-use crate::common::signpost::House;
-use crate::common::wire::{A, SERVFAIL, SOA};
-use crate::common::{transfers, wait_for};
+use crate::common::signpost::{BINARY, House, is_newer};
+use crate::common::transfers::loopback;
+use crate::common::wire::{A, SERVFAIL, SOA, TXT, name};
+use crate::common::{client, free_port, keys, wait_for};
 use crate::peers::{self, Primary};
-use crate::{PLAIN, policy};
+use crate::{MAIL, PLAIN, ZONES, policy, zone_policies};
 
 /// A version with timers of seconds.
 fn version(serial: u32) -> String {
@@ -13,56 +14,65 @@ fn version(serial: u32) -> String {
     )
 }
 
+fn write(primary: &Primary, serial: u32) {
+    ZONES.iter().for_each(|zone| primary.write(zone, &version(serial)));
+}
+
 fn wait_for_version(house: &House, serial: u32) {
-    house.wait_for_answer("the version", &format!("version.{PLAIN}"), A, |message| {
-        message.answers(A) == [[192, 0, 2, serial as u8]]
-    });
+    for zone in ZONES {
+        house.wait_for_answer("the version", &format!("version.{zone}"), A, |message| {
+            message.answers(A) == [[192, 0, 2, serial as u8]]
+        });
+    }
 }
 
 #[test]
 fn an_expired_zone_heals_alone_and_backwards_too() {
-    const ZONES: &[&str] = &[PLAIN];
     let mut house = House::new("");
-    let mut primary = Primary::new(&peers::BIND, ZONES, house.address);
+    // It tells somebody else of changes: only the refresh timer finds them.
+    let mut primary = Primary::new(&peers::BIND, ZONES, loopback(free_port()));
     house.write_config(&policy(primary.key, None));
-    let table = format!(
-        "[transfer]\nprimaries = [{{ address = \"{}\", key = \"{}\" }}]\n",
-        primary.address,
-        transfers::KEY_NAME
-    );
-    house.write(&format!("zones/{PLAIN}.toml"), table);
-    primary.write(PLAIN, &version(100));
+    house.write(&format!("keys/{MAIL}/sel.private"), keys::numbered(0));
+    zone_policies(&house, primary.address);
+    write(&primary, 100);
     primary.start();
     house.start(ZONES);
     wait_for_version(&house, 100);
-
-    // Its refresh timer alone finds a change: nobody tells of it as long as the key is unknown there.
-    primary.write(PLAIN, &version(101));
+    write(&primary, 101);
     primary.reload();
     wait_for_version(&house, 101);
+    assert_eq!(house.serial(PLAIN), 101);
+    let composed = house.serial(MAIL);
 
     let mark = house.log_mark();
     primary.stop();
     wait_for_version(&house, 101);
-    house.wait_for_answer("SERVFAIL", PLAIN, SOA, |message| message.rcode == SERVFAIL);
+    for zone in ZONES {
+        house.wait_for_answer("SERVFAIL", zone, SOA, |message| message.rcode == SERVFAIL);
+    }
     house.wait_for_log(mark, "the zone has expired");
 
-    // Expired it stays over a restart.
+    // Expired it stays over a restart, and when a key comes.
     house.stop();
-    house.launch(&[], crate::common::signpost::BINARY.as_ref());
-    wait_for("an answer", || {
-        crate::common::client::ask(house.address, crate::common::wire::name(PLAIN), SOA)
-    });
-    assert_eq!(house.ask(PLAIN, SOA).rcode, SERVFAIL);
+    house.replace(&format!("keys/{MAIL}/sel.private"), keys::numbered(1));
+    house.launch(&[], BINARY.as_ref());
+    for zone in ZONES {
+        wait_for("an answer", || client::ask(house.address, name(zone), SOA));
+        assert_eq!(house.ask(zone, SOA).rcode, SERVFAIL);
+    }
 
-    // The primary comes back with an older version.
+    // The primary comes back with an older version. Our own serial goes on all the same where we compose.
     primary.forget_journal();
-    primary.write(PLAIN, &version(50));
+    write(&primary, 50);
     primary.start();
     wait_for_version(&house, 50);
     assert_eq!(house.serial(PLAIN), 50);
-    primary.write(PLAIN, &version(51));
+    let healed = house.serial(MAIL);
+    assert!(is_newer(healed, composed), "{healed} after {composed}");
+    assert_eq!(house.ask(&format!("sel._domainkey.{MAIL}"), TXT).answers(TXT).len(), 1);
+    write(&primary, 51);
     primary.reload();
     wait_for_version(&house, 51);
+    assert!(is_newer(house.serial(MAIL), healed));
     house.assert_unharmed();
 }
