@@ -66,8 +66,9 @@ impl<'a> ZoneView<'a> {
     pub fn positions(&self, name: &Name) -> &[usize] {
         let index = self.index();
         let start = index.partition_point(|&at| order(self.owner(at), name).is_lt());
-        let of_name = index[start..].partition_point(|&at| order(self.owner(at), name).is_eq());
-        &index[start..start + of_name]
+        // They are few beside the rest of the zone, and looked at one by one anyway.
+        let of_name = index[start..].iter().take_while(|&&at| self.owner(at) == name);
+        &index[start..start + of_name.count()]
     }
 
     fn index(&self) -> &[usize] {
