@@ -113,14 +113,15 @@ class Peer:
         return [self.binary, "--config", self.put("signpost.toml", [config]), "serve"]
 
     def nsd(self):
-        head = f'server:\n rrl-ratelimit: 0\n ip-address: 127.0.0.1@{PORT}\n username: ""\n zonesdir: "{self.folder}"\n pidfile: "{self.folder}/pid"\n xfrdfile: "{self.folder}/xfrd"\n zonelistfile: "{self.folder}/list"\n xfrdir: "{self.folder}"\nremote-control:\n control-enable: yes\n control-interface: "{self.folder}/control"\n'
-        self.conf = self.put("nsd.conf", [head, *self.each("zone:\n name: {zone}\n zonefile: {file}\n")])
-        return ["nsd", "-d", "-c", self.conf]
+        control = f'remote-control:\n control-enable: yes\n control-interface: "{self.folder}/control"\n'
+        head = f'server:\n rrl-ratelimit: 0\n ip-address: 127.0.0.1@{PORT}\n username: ""\n zonesdir: "{self.folder}"\n pidfile: "{self.folder}/pid"\n xfrdfile: "{self.folder}/xfrd"\n zonelistfile: "{self.folder}/list"\n xfrdir: "{self.folder}"\n'
+        conf = self.put("nsd.conf", [head, control, *self.each("zone:\n name: {zone}\n zonefile: {file}\n")])
+        self.control = self.put("control.conf", [control])
+        return ["nsd", "-d", "-c", conf]
 
     def knot(self):
         head = f'server:\n  rundir: "{self.folder}"\n  listen: 127.0.0.1@{PORT}\nlog:\n  - target: stderr\n    any: error\ndatabase:\n  storage: "{self.folder}"\ntemplate:\n  - id: default\n    zonefile-sync: -1\nzone:\n'
-        self.conf = self.put("knot.conf", [head, *self.each("  - domain: {zone}\n    file: {file}\n")])
-        return ["knotd", "-c", self.conf]
+        return ["knotd", "-c", self.put("knot.conf", [head, *self.each("  - domain: {zone}\n    file: {file}\n")])]
 
     def bind(self):
         secret = base64.b64encode(random.randbytes(32)).decode()
@@ -135,11 +136,12 @@ class Peer:
         return ["pdns_server", f"--config-dir={self.folder}", "--daemon=no", "--guardian=no"]
 
     def tell(self, zones):
-        """The reload command; Signpost needs none."""
+        """The reload command; Signpost needs none. None of them is given the configuration of all zones: reading
+        it anew for each command would be most of the time that is measured."""
         call = {
             "signpost": lambda z: None,
-            "nsd": lambda z: ["nsd-control", "-c", self.conf, "reload", z],
-            "knot": lambda z: ["knotc", "-c", self.conf, "zone-reload", z],
+            "nsd": lambda z: ["nsd-control", "-c", self.control, "reload", z],
+            "knot": lambda z: ["knotc", "-s", f"{self.folder}/knot.sock", "zone-reload", z],
             "bind": lambda z: ["rndc", "-c", self.rndc, "reload", z],
             "pdns": lambda z: ["pdns_control", f"--config-dir={self.folder}", "bind-reload-now", z],
         }[self.name]

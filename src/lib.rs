@@ -5,16 +5,16 @@
 //! ```text
 //! zone files ─┐
 //! keys ───────┼─▶ compose ─▶ Zone (immutable) ─▶ ZoneSet (swapped in) ─▶ answer ─▶ UDP · TCP · TLS/QUIC/HTTPS
-//! policy ─────┘                    │
-//!                                  └─▶ state store (serials, the life of keys)
+//! policy ─────┤                    │             └─▶ transfer ─▶ secondaries
+//! primaries ──┘                    └─▶ state store (serials, the life of keys, the journal)
 //! ```
 //!
 //! | floor | modules |
 //! |---|---|
 //! | 1 the protocol | [`name`] [`record`] [`message`] [`tsig`] [`tls`] and [`finding`], the shape of advice to the operator |
 //! | 2 the data | [`zonefile`] [`zone`] [`keys`] [`mail`] |
-//! | 3 the engine | [`compose`] [`publish`] [`answer`] |
-//! | 4 the edges | [`config`] [`watch`] [`server`] [`control`] [`cli`] |
+//! | 3 the engine | [`compose`] [`publish`] [`transfer`] [`answer`] |
+//! | 4 the edges | [`config`] [`watch`] [`exchange`] [`server`] [`control`] [`cli`] |
 //!
 //! Floors 1 to 3 are pure but for [`publish`]'s state store: bytes, records and time come in as
 //! arguments, so that everything can be tested, fuzzed and compared with other servers.
@@ -24,9 +24,11 @@ pub mod finding;
 pub mod message;
 pub mod name;
 pub mod record;
+mod throttle;
 pub mod tls;
 pub mod tsig;
 
+pub mod catalog;
 pub mod keys;
 pub mod mail;
 pub mod zone;

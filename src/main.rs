@@ -39,6 +39,10 @@ fn run(args: &Args) -> Exit {
         Command::Serve => serve(config),
         Command::Check { json } => judge(config, json),
         Command::Zone(ZoneCommand::List) => ask(&config, &Request::ZoneList),
+        Command::Zone(ZoneCommand::Status { name, json }) => {
+            let zone = name.map(|name| name.to_string());
+            ask(&config, &Request::ZoneStatus { zone, json })
+        }
         Command::Zone(ZoneCommand::Print { name }) => ask(&config, &Request::ZonePrint { zone: name.to_string() }),
         Command::Key(KeyCommand::List) => ask(&config, &Request::KeyList),
         Command::Key(KeyCommand::Revoke { domain, selector }) => ask(
@@ -109,7 +113,7 @@ fn ask(config: &Config, request: &Request) -> Exit {
     match control::ask(&config.state, request) {
         Ok(reply) if reply.ok => {
             say(&reply.text);
-            Exit::Fine
+            if reply.amiss { Exit::Warnings } else { Exit::Fine }
         }
         Ok(reply) => complain(&reply.text, Exit::Errors),
         Err(error) => complain(&error, Exit::NotRunning),

@@ -122,6 +122,42 @@ fn check_judges_without_a_server_and_ends_with_the_worst() {
 
 /// Every judgment that an operator may count on, in one directory.
 #[test]
+fn a_configuration_below_a_hidden_directory_is_read() {
+    let house = House::new("");
+    let (hidden, config) = (
+        house.path(".hidden.tmp"),
+        "zones = \"zones\"\nkeys = \"keys\"\nstate = \"state\"\n",
+    );
+    for folder in ["zones", "keys", "state"] {
+        std::fs::create_dir_all(hidden.join(folder)).unwrap();
+    }
+    house.write(".hidden.tmp/signpost.toml", config);
+    house.write(".hidden.tmp/zones/example.org.zone", TEXT);
+    house.write(".hidden.tmp/zones/.example.net.zone", TEXT);
+    let output = house.command(&["check", "--config", ".hidden.tmp/signpost.toml"]);
+    assert!(said(&output).contains("1 zones and 0 keys"), "{}", said(&output));
+}
+
+#[test]
+fn check_judges_transfers_and_their_keys() {
+    let house = House::new(
+        "[transfer]\nallow = [{ key = \"hoster\" }]\n[[tsig]]\nname = \"other\"\nsecret_file = \"other.key\"\n",
+    );
+    house.write("zones/example.org.zone", TEXT);
+    house.write("zones/example.org.toml", "[transfer]\nallow = [{ key = \"third\" }]\n");
+    let told = said(&house.command(&["check"]));
+    for words in [
+        "the key hoster.",
+        "[tsig-key-unknown]",
+        "the key third.",
+        "other.key",
+        "[tsig-key-file]",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+#[test]
 fn check_knows_what_hurts() {
     let mut house = House::new("");
     house.write("zones/example.org.zone", TEXT);

@@ -1,14 +1,15 @@
 //! The documents say what the code does: every code of a finding is in docs/errors.md and none besides, every
-//! source that docs/rfc.md names is there.
+//! source that docs/rfc.md names is there, every hoster's profile of docs/secondaries.md passes `signpost check`.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail where it stands")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What a finding's code can begin with.
-const FAMILIES: [&str; 24] = [
+const FAMILIES: [&str; 25] = [
     "activation",
     "compose",
     "config",
@@ -29,6 +30,7 @@ const FAMILIES: [&str; 24] = [
     "spf",
     "state",
     "tls",
+    "tsig",
     "watch",
     "wildcard",
     "zone",
@@ -101,4 +103,77 @@ fn every_source_that_the_table_of_standards_names_is_there() {
     for path in named {
         assert!(root().join(path).exists(), "docs/rfc.md names {path}");
     }
+}
+
+/// The files that the blocks of code in a section show: each begins with a comment that names it.
+fn files_shown(section: &str) -> Vec<(String, String)> {
+    let mut files: Vec<(String, String)> = vec![];
+    for block in section.split("\n```").skip(1).step_by(2) {
+        let (_, lines) = block.split_once('\n').unwrap();
+        for line in lines.lines() {
+            let named = line.strip_prefix("# ").or_else(|| line.strip_prefix("; "));
+            match named.filter(|name| name.ends_with(".toml") || name.ends_with(".zone")) {
+                Some(name) => files.push((name.to_owned(), String::new())),
+                None => {
+                    let (_, text) = files.last_mut().expect("a block names its file first");
+                    *text += line;
+                    *text += "\n";
+                }
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn every_profile_of_a_hoster_passes_the_check() {
+    let text = fs::read_to_string(root().join("docs/secondaries.md")).unwrap();
+    let (_, hosters) = text.split_once("\n## Hosters\n").unwrap();
+    let mut seen = vec![];
+    for section in hosters.split("\n### ").skip(1) {
+        let hoster = section.lines().next().unwrap();
+        let files = files_shown(section);
+        if files.is_empty() {
+            continue;
+        }
+        seen.push(hoster);
+        let house = tempfile::Builder::new().prefix("signpost-test-").tempdir().unwrap();
+        let mut config = "zones = \"zones\"\nkeys = \"keys\"\nstate = \"state\"\n".to_owned();
+        for folder in ["zones", "keys", "state"] {
+            fs::create_dir(house.path().join(folder)).unwrap();
+        }
+        for (name, text) in &files {
+            match name.as_str() {
+                "signpost.toml" => config += text,
+                name => fs::write(house.path().join(name), text).unwrap(),
+            }
+        }
+        fs::write(house.path().join("signpost.toml"), &config).unwrap();
+        for file in config.lines().filter_map(|line| line.strip_prefix("secret_file = \"")) {
+            let name = file.trim_end_matches(".key\"");
+            let key = format!(
+                "key \"{name}\" {{ algorithm hmac-sha256; secret \"{}=\"; }};\n",
+                "A".repeat(43)
+            );
+            fs::write(house.path().join(format!("{name}.key")), key).unwrap();
+        }
+        let check = || {
+            let output = Command::new(env!("CARGO_BIN_EXE_signpost"))
+                .current_dir(house.path())
+                .arg("check")
+                .output()
+                .unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+        };
+        let (good, said) = check();
+        assert!(good && !said.contains("warning"), "{hoster}: {said}");
+        // What is shown is read: a word that is none is told.
+        let policy = house.path().join("zones/example.org.toml");
+        let text = fs::read_to_string(&policy).unwrap();
+        fs::write(&policy, text.replace("allow", "alow")).unwrap();
+        let (good, said) = check();
+        assert!(!good && said.contains("alow"), "{hoster}: {said}");
+    }
+    assert_eq!(seen, ["OVH, Kimsufi", "Gandi", "Hetzner", "Scaleway Dedibox"]);
 }

@@ -156,7 +156,7 @@ fn complies_with_edns_as_ednscomp_asks() {
                 "(good)",
                 "!NSID",
                 "!SUBNET",
-                "!EXPIRE",
+                "EXPIRE: 1209600",
             ],
         ),
         (

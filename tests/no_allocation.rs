@@ -128,6 +128,7 @@ fn no_answer_allocates() {
             peer: &|| Some(peer),
             now: &|| 1_700_000_000,
             certificate: None,
+            signed: None,
         };
         let room = if transport == Transport::Udp { 1232 } else { out.len() };
         // What a thread needs once: its place among the readers of the secrets.

@@ -48,14 +48,25 @@ pub struct Client<'c> {
     pub now: &'c dyn Fn() -> u32,
     /// The certificate that it showed, in DER, if an authority that we trust had signed it.
     pub certificate: Option<&'c [u8]>,
+    /// The query's signature, once it is found to be good.
+    pub signed: Option<Signed<'c>>,
+}
+
+/// A good signature that was taken off a query.
+#[derive(Debug, Clone, Copy)]
+pub struct Signed<'c> {
+    /// The name of its key.
+    pub key: &'c Name,
+    /// Room to be left for the signature of the response.
+    pub reserve: usize,
 }
 
 impl<'c> Client<'c> {
-    /// Who this is to the policy of transfers, at that address, having signed with that key.
-    pub fn requester(&self, address: IpAddr, key: Option<&'c Name>) -> Requester<'c> {
+    /// Who this is to the policy of transfers, at that address.
+    pub fn requester(&self, address: IpAddr) -> Requester<'c> {
         Requester {
             address,
-            key,
+            key: self.signed.map(|signed| signed.key),
             encrypted: self.transport.is_encrypted(),
             certificate: self.certificate,
         }
@@ -70,6 +81,7 @@ impl Client<'static> {
             peer: &|| None,
             now: &|| 0,
             certificate: None,
+            signed: None,
         }
     }
 }

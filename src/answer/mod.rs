@@ -20,6 +20,7 @@ mod authoritative;
 mod chaos;
 mod client;
 mod cookie;
+mod expire;
 mod notified;
 mod signed;
 #[cfg(test)]
@@ -29,14 +30,13 @@ use crate::message::{
     EXTENDED_ERROR_LEN, Edns, ExtendedError, Malformed, OPT_LEN, Owner, Padding, Query, Rcode, ReplyOptions, Response,
     Section, ZoneVersion, flags, write_error,
 };
-use crate::name::Name;
 use crate::record::RecordType;
 use crate::transfer::Transfers;
 use crate::zone::{LookupName, Zone, ZoneSet};
 
 use std::sync::Arc;
 
-pub use client::{Answered, Client, Kind, Subject, Transport};
+pub use client::{Answered, Client, Kind, Signed, Subject, Transport};
 pub use cookie::{Secrets, SecretsError, SharedSecrets, Standing};
 
 /// What the operator chose about answering; made once at start, shared by all workers.
@@ -130,58 +130,33 @@ pub fn answer(
                 .unwrap_or_else(|_| refuse_malformed(malformed, settings, bytes, out));
         }
     };
-    if signed::may_be(&query)
+    if query.has_more
         && let Ok(answered) = signed::answer(zones, settings, client, query, out)
     {
         return answered;
     }
-    let asker = Asker {
-        client,
-        key: None,
-        reserve: 0,
-    };
-    answer_unsigned(zones, settings, &asker, &query, out)
-}
-
-/// Who asks, and what his signature asks for.
-struct Asker<'a> {
-    client: &'a Client<'a>,
-    /// The key that the query was signed with.
-    key: Option<&'a Name>,
-    /// Room to be left for the signature of the response.
-    reserve: usize,
-}
-
-/// Answers a query whose signature, if it had one, is good and gone.
-fn answer_unsigned(
-    zones: &ZoneSet,
-    settings: &Settings,
-    asker: &Asker<'_>,
-    query: &Query<'_>,
-    out: &mut [u8],
-) -> Option<Answered> {
-    let client = asker.client;
-    let limit = response_limit(settings, client.transport, query.edns) - asker.reserve;
+    let signature = client.signed.map_or(0, |signed| signed.reserve);
+    let limit = response_limit(settings, client.transport, query.edns) - signature;
     // Room for the error option is not kept: a response with one has no records.
     let mut reserve = 0;
     let mut told = None;
     if let Some(edns) = &query.edns {
         reserve = OPT_LEN;
         if !edns.rdata.is_empty() {
-            let asked = told.insert(Told::what_was_asked(settings, asker, edns));
+            let asked = told.insert(Told::what_was_asked(settings, client, edns));
             reserve += asked.options.reserve();
         }
     }
     if out.len() < query.question_end + OPT_LEN + EXTENDED_ERROR_LEN {
         return None;
     }
-    let mut response = Response::new(out, query, limit, reserve);
+    let mut response = Response::new(out, &query, limit, reserve);
     let outcome = match query.edns {
         // RFC 6891 §6.1.3: the version we know is told, the question is not looked at.
         Some(edns) if edns.version > 0 => Outcome::code(Rcode::BADVERS),
         // RFC 7873 §5.4: the cookie is all that was asked for.
         _ if query.qname.is_empty() => Outcome::code(Rcode::NOERROR),
-        _ => dispatch(zones, settings, asker, query, &mut response),
+        _ => dispatch(zones, settings, client, &query, &mut response),
     };
     let opt = response.written();
     let standing = told.as_ref().map_or(Standing::Unknown, |told| told.standing);
@@ -192,7 +167,10 @@ fn answer_unsigned(
             response.finish_with_edns(rcode, payload, edns.dnssec_ok)
         }
         Some(edns) => {
-            let options = told.unwrap_or_default().completed(&outcome);
+            let mut options = told.unwrap_or_default().completed(&outcome);
+            options.expire = options
+                .expire
+                .and_then(|_| expire::told(settings, client, query, outcome.zone?));
             response.finish_with_options(rcode, payload, edns.dnssec_ok, &options)
         }
     };
@@ -223,10 +201,9 @@ struct Told<'s> {
 }
 
 impl<'s> Told<'s> {
-    /// Before the answer is known: a placeholder keeps the room of the zone's version.
+    /// Before the answer is known: placeholders keep the room of the zone's version and of its time to expire.
     #[cold]
-    fn what_was_asked(settings: &'s Settings, asker: &Asker<'_>, edns: &Edns<'_>) -> Self {
-        let client = asker.client;
+    fn what_was_asked(settings: &'s Settings, client: &Client<'_>, edns: &Edns<'_>) -> Self {
         let asked = edns.options();
         let mut told = Self::default();
         if let (Some(cookie), Some(secrets)) = (&asked.cookie, &settings.cookies)
@@ -242,13 +219,16 @@ impl<'s> Told<'s> {
         if asked.zone_version {
             told.options.zone_version = Some(ZoneVersion { labels: 0, serial: 0 });
         }
+        told.options.expire = asked.expire.then_some(0);
         // RFC 7828 §3.2.1: over UDP it is ignored.
         if asked.keepalive && client.transport.has_keepalive() {
             told.options.keepalive = settings.keepalive;
         }
         // RFC 7830 §4: padded is what was asked so, and nothing that anybody can read anyway. The signature counts too.
         if asked.padding && client.transport.is_encrypted() {
-            told.options.padding = Some(Padding { behind: asker.reserve });
+            told.options.padding = Some(Padding {
+                behind: client.signed.map_or(0, |signed| signed.reserve),
+            });
         }
         told
     }
@@ -281,7 +261,7 @@ fn response_limit(settings: &Settings, transport: Transport, edns: Option<Edns<'
 fn dispatch<'z>(
     zones: &'z ZoneSet,
     settings: &Settings,
-    asker: &Asker<'_>,
+    client: &Client<'_>,
     query: &Query<'_>,
     response: &mut Response<'_>,
 ) -> Outcome<'z> {
@@ -291,7 +271,7 @@ fn dispatch<'z>(
         _ => return Outcome::refused(ExtendedError::NOT_AUTHORITATIVE),
     }
     match query.qtype {
-        RecordType::AXFR | RecordType::IXFR => return transfer(zones, settings, asker, *query, response),
+        RecordType::AXFR | RecordType::IXFR => return transfer(zones, settings, client, *query, response),
         // RFC 6895 §3.1: OPT, TKEY and TSIG are no questions; MAILA and MAILB are obsolete (RFC 1035 §3.2.3).
         RecordType::OPT | RecordType::TKEY | RecordType::TSIG => return Outcome::code(Rcode::FORMERR),
         RecordType::MAILA | RecordType::MAILB => return Outcome::code(Rcode::NOTIMP),
@@ -300,10 +280,27 @@ fn dispatch<'z>(
     let mut name = LookupName::empty();
     name.read(query.from_qname(), query.qname.len(), query.labels);
     match zone_for(zones, &name, query.qtype) {
-        Some(zone) if zone.is_unavailable() => unavailable(),
+        Some(zone) if zone.is_special() && !may_see(zone, settings, client) => special(zone),
         Some(zone) => authoritative::answer(zone, query.qtype, &mut name, response),
         None => not_ours(zones),
     }
+}
+
+/// What everybody else gets of a zone that not everybody is answered from. A catalog tells who a provider's customers
+/// are, so only those see it who may fetch it (RFC 9432 §6).
+#[cold]
+fn special(zone: &Zone) -> Outcome<'static> {
+    match zone.is_unavailable() {
+        true => unavailable(),
+        false => Outcome::refused(ExtendedError::PROHIBITED),
+    }
+}
+
+#[cold]
+fn may_see(zone: &Zone, settings: &Settings, client: &Client<'_>) -> bool {
+    let transfers = settings.transfers.as_ref().zip((client.peer)());
+    !zone.is_unavailable()
+        && transfers.is_some_and(|(transfers, peer)| transfers.allows(zone, &client.requester(peer.ip())))
 }
 
 /// What a zone answers that this server has no data of (RFC 1034 §4.3.5: a secondary whose zone expired).
@@ -334,7 +331,7 @@ fn not_ours(zones: &ZoneSet) -> Outcome<'static> {
 fn transfer<'z>(
     zones: &'z ZoneSet,
     settings: &Settings,
-    asker: &Asker<'_>,
+    client: &Client<'_>,
     query: Query<'_>,
     response: &mut Response<'_>,
 ) -> Outcome<'z> {
@@ -354,10 +351,9 @@ fn transfer<'z>(
     if zone.is_unavailable() {
         return unavailable();
     }
-    let may = settings.transfers.as_ref().zip((asker.client.peer)());
-    let may =
-        may.is_some_and(|(transfers, peer)| transfers.allows(zone, &asker.client.requester(peer.ip(), asker.key)));
-    if !may || query.qtype != RecordType::IXFR || asker.client.transport != Transport::Udp {
+    let may = settings.transfers.as_ref().zip((client.peer)());
+    let may = may.is_some_and(|(transfers, peer)| transfers.allows(zone, &client.requester(peer.ip())));
+    if !may || query.qtype != RecordType::IXFR || client.transport != Transport::Udp {
         return Outcome::refused(ExtendedError::PROHIBITED);
     }
     response.set_flags(flags::AA);

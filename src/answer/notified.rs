@@ -1,6 +1,6 @@
 //! NOTIFY of primaries (RFC 1996): who is none is refused, and what he says is passed on to whoever fetches zones.
 
-use super::{Answered, Client, Settings};
+use super::{Answered, Client, Settings, signed};
 use crate::message::{Message, Rcode, flags, write_error};
 use crate::name::Name;
 use crate::record::RecordType;
@@ -29,18 +29,18 @@ pub(super) fn answer(
         Ok(Some(_)) => message.question_end().unwrap_or(0),
         _ => 0,
     };
-    let (plain, signed) = match SignedQuery::find(bytes) {
+    let (plain, tsig) = match SignedQuery::find(bytes) {
         Ok(Some(signed)) => (signed.stripped(), Some(signed)),
         Ok(None) => (bytes.to_vec(), None),
         Err(_) => return Ok(reply(out, bytes, end, Rcode::FORMERR).map(Answered::unclassified)),
     };
     let now = u64::from((client.now)());
     let mut session = None;
-    if let Some(signed) = &signed {
+    if let Some(signed) = &tsig {
         match transfers.keys.load().verify(signed, now) {
             Ok(good) => session = Some(good),
             Err(why) => {
-                tracing::info!(reason = %why, "a NOTIFY is not believed");
+                signed::tell(client, &why, "a NOTIFY is not believed");
                 let len = reply(out, &plain, end, Rcode::NOTAUTH);
                 let len = len.and_then(|len| why.append_to(signed, out, len, now));
                 return Ok(len.map(Answered::unclassified));
@@ -85,7 +85,11 @@ fn heed(
     let mut primaries = policy.primaries.iter();
     if !primaries.any(|primary| primary.address.ip() == peer && (primary.key.is_none() || primary.key.as_ref() == key))
     {
-        tracing::debug!(zone = %apex, from = %peer, "NOTIFY of a server that is no primary of the zone");
+        let reason = format!(
+            "`[transfer] primaries` of {apex} does not name it{}",
+            key.map_or("", |_| " with this key")
+        );
+        signed::tell(client, &reason, "NOTIFY of a server that is no primary of the zone");
         return Rcode::REFUSED;
     }
     if let Some(inbox) = &transfers.inbox {

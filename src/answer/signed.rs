@@ -2,10 +2,13 @@
 //!
 //! Few clients sign: secondaries ask for the SOA and for transfers so. This path allocates.
 
-use super::{Answered, Asker, Client, Settings, answer_unsigned};
-use crate::message::{Edns, HEADER_LEN, Query, Rcode, write_error};
+use super::{Answered, Client, Settings, Signed};
+use crate::message::{HEADER_LEN, Query, Rcode, write_error};
+use crate::throttle::Throttle;
 use crate::tsig::SignedQuery;
 use crate::zone::ZoneSet;
+use std::fmt;
+use std::time::{Duration, Instant};
 
 /// Answers `query` if it is signed; `Err(())` when it is not.
 #[cold]
@@ -32,22 +35,22 @@ pub(super) fn answer(
     let keys = keys.unwrap_or_default();
     Ok(match keys.verify(&signed, now) {
         Ok(mut session) => {
-            let asker = Asker {
-                client,
-                key: Some(session.key().name()),
-                reserve: session.reserve(),
+            let client = Client {
+                signed: Some(Signed {
+                    key: session.key().name(),
+                    reserve: session.reserve(),
+                }),
+                ..*client
             };
-            let Ok(query) = Query::parse(&plain) else {
-                return Ok(None);
-            };
-            let answered = answer_unsigned(zones, settings, &asker, &query, out);
+            // Again from the start, without the signature: one path for all queries, so that the common one is short.
+            let answered = super::answer(zones, settings, &client, &plain, out);
             answered.and_then(|answered| {
                 let len = session.sign(out, answered.len(), now)?;
                 Some(answered.grown_to(len))
             })
         }
         Err(refusal) => {
-            tracing::debug!(reason = %refusal, "a signed query is not believed");
+            tell(client, &refusal, "a signed query is not believed");
             let len = write_error(out, &plain, query.question_end.max(HEADER_LEN), Rcode::NOTAUTH, payload);
             len.and_then(|len| refusal.append_to(&signed, out, len, now))
                 .map(Answered::unclassified)
@@ -55,11 +58,16 @@ pub(super) fn answer(
     })
 }
 
+/// Tells the operator of a message that is not believed, for the other server's log may be out of his reach; a line a
+/// second at most, for anybody may send one.
+#[cold]
+pub(super) fn tell(client: &Client<'_>, reason: &dyn fmt::Display, what: &'static str) {
+    static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
+    if let Some(untold) = THROTTLE.admit(Instant::now()) {
+        let from = (client.peer)().map(|peer| tracing::field::display(peer.ip()));
+        tracing::info!(from, %reason, untold, "{what}");
+    }
+}
+
 /// There is no TSIG record.
 pub(super) struct NotSigned;
-
-/// Is there more behind the question than an OPT record? Then it may be a signature.
-pub(super) fn may_be(query: &Query<'_>) -> bool {
-    let opt = |edns: Edns<'_>| crate::message::OPT_LEN + edns.rdata.len();
-    query.bytes.len() - query.question_end != query.edns.map_or(0, opt)
-}

@@ -383,6 +383,7 @@ fn respond_to_options(transport: Transport, bytes: &[u8]) -> (Answered, Vec<u8>)
         peer: &|| Some(([198, 51, 100, 100], 4242).into()),
         now: &|| 1_559_731_985,
         certificate: None,
+        signed: None,
     };
     let mut out = vec![0xee; 65535];
     let answered = answer(&example(), &settings, &client, bytes, &mut out).unwrap();

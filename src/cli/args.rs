@@ -115,6 +115,20 @@ pub enum ZoneCommand {
 
     /// List the zones with their serials
     List,
+
+    /// Show how zones stand with other servers: what each secondary serves, and how fetching goes
+    ///
+    /// Each secondary is asked for its serial over the network: those that are told of changes, the name servers
+    /// of the zone among them, and those that have fetched it. Of zones fetched from primaries the next refresh and
+    /// the moment of expiry are shown. Ends with 0 if all serve what is served here, else with 1.
+    Status {
+        /// The zone, such as example.org; without it all zones that have secondaries or primaries
+        #[arg(value_name = "NAME", value_parser = name)]
+        name: Option<Name>,
+        /// Report as JSON, a list of objects
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What to do with keys.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// All is well.
     Fine = 0,
-    /// `check` found something that will hurt, and nothing worse.
+    /// `check` found something that will hurt, and nothing worse; or a secondary lags.
     Warnings = 1,
     /// `check` found something that would not be served; any other command could not do what it was asked.
     Errors = 2,
@@ -26,7 +26,7 @@ impl Exit {
         (Self::Fine, "all is well"),
         (
             Self::Warnings,
-            "`check` found what will hurt mail or resolvers, but is served",
+            "`check` found what will hurt, but is served; or a secondary lags",
         ),
         (
             Self::Errors,

@@ -4,7 +4,7 @@
 use super::args::{Args, EXAMPLES, FILES};
 use super::exit::Exit;
 use crate::config::mail_options::MAIL_OPTIONS;
-use crate::config::options::{Change, OPTIONS, OptionRow, ZONE_OPTIONS};
+use crate::config::options::{CATALOG_OPTIONS, Change, OPTIONS, OptionRow, ZONE_OPTIONS};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use std::io;
@@ -155,6 +155,15 @@ fn config_page() -> String {
          A zone file of that name takes precedence, and [zone] is then not used.",
     );
     describe_options(&mut roff, ZONE_OPTIONS);
+    roff.control("SH", ["CATALOGS"]);
+    paragraphs(
+        &mut roff,
+        "A catalog (RFC 9432) is a zone that lists zones, so that other servers know what to fetch from here: a table \
+         [catalog] in zones/NAME.toml, without a zone file, makes the catalog NAME of the zones served here; \
+         [transfer] in the same file says who may have it and who is told. With [transfer] primaries the catalog is \
+         fetched, and so are its zones, from the same primaries. Only those who may fetch a catalog are answered from it.",
+    );
+    describe_options(&mut roff, CATALOG_OPTIONS);
     roff.control("SH", ["EXAMPLE"]);
     roff.control("nf", []);
     for line in EXAMPLE.lines() {

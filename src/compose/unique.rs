@@ -52,6 +52,10 @@ pub(super) fn drop_seconds(draft: &mut Draft<'_, '_>) {
 
 /// Makes the type 99 record of every name equal to its TXT. Comes after policy has been put in.
 pub(super) fn pair_all_type99(draft: &mut Draft<'_, '_>) {
+    let is_asked = draft.sources.policy.spf.type99 == Some(true);
+    if !is_asked && !draft.all().any(|(_, record)| record.rtype == RecordType::SPF) {
+        return;
+    }
     let names: BTreeSet<Name> = draft
         .all()
         .filter(|(_, record)| Kind::of(record) == Some(Kind::Spf))

@@ -83,6 +83,22 @@ impl ApexTable {
 }
 
 impl Apex {
+    /// Of a catalog, which nobody resolves: its name server is `invalid.` (RFC 9432 §4.1).
+    pub(super) fn of_catalog(place: Place) -> Self {
+        let invalid = Name::root().child(b"invalid").unwrap_or_else(|_| Name::root());
+        Self {
+            place,
+            nameservers: vec![invalid.clone()],
+            hostmaster: Some(invalid),
+            ttl: options::ZONE_TTL,
+            refresh: options::ZONE_REFRESH,
+            retry: options::ZONE_RETRY,
+            expire: options::ZONE_EXPIRE,
+            minimum: options::ZONE_MINIMUM,
+            serial: options::ZONE_SERIAL,
+        }
+    }
+
     /// The SOA and the NS of the zone `apex`.
     pub fn records(&self, apex: &Name) -> Vec<Record> {
         let record = |rtype, rdata: &[u8]| Record {

@@ -38,6 +38,11 @@ struct MailOnly {
 }
 
 impl MailTable {
+    /// Does the file have a `[mail]`?
+    pub fn is_written(&self) -> bool {
+        self.written
+    }
+
     /// No table at all.
     pub(super) fn absent(path: &Path, kind: Kind) -> Self {
         Self {

@@ -8,6 +8,7 @@
 //! options; the keys of `[mail]` are [`MailPolicy`]'s, those of a zone's `[zone]` are [`Apex`]'s.
 
 mod apex;
+mod catalog;
 mod error;
 mod excerpt;
 pub mod find;
@@ -23,6 +24,7 @@ mod values;
 mod tests;
 
 pub use apex::Apex;
+pub use catalog::Catalog;
 pub use error::{ConfigError, Fault};
 pub use excerpt::{Excerpt, printable};
 pub use mail::MailTable;
@@ -149,6 +151,8 @@ pub struct ZoneConfig {
     pub transfer: TransferTable,
     /// `[zone]`: SOA and NS of a zone that has no zone file.
     pub apex: Option<Apex>,
+    /// `[catalog]`: the zone is a list of zones.
+    pub catalog: Option<Catalog>,
     /// The zone's own `[mail]`; see [`Config::policy_for`].
     pub mail: MailTable,
 }
@@ -227,6 +231,7 @@ struct LogTable {
 struct ZoneFile {
     transfer: TransferFile,
     zone: Option<ApexTable>,
+    catalog: Option<Catalog>,
     #[serde(rename = "mail")]
     _mail: Option<IgnoredAny>,
 }
@@ -341,10 +346,17 @@ impl ZoneConfig {
         let document = read::document(path, text)?;
         let source = read::Source { path, text, start: 0 };
         let file: ZoneFile = read::read(&document, Kind::Zone, &[source])?;
+        let transfer = TransferTable::from(file.transfer);
+        let mut apex = file.zone.map(|table| table.at(source.place_of(&document, "zone")));
+        // One that is fetched has its SOA and NS from there.
+        if file.catalog.is_some() && !transfer.has_primaries() {
+            apex.get_or_insert_with(|| Apex::of_catalog(source.place_of(&document, "catalog")));
+        }
         Ok(Self {
             path: path.to_owned(),
-            transfer: file.transfer.into(),
-            apex: file.zone.map(|table| table.at(source.place_of(&document, "zone"))),
+            transfer,
+            apex,
+            catalog: file.catalog,
             mail: MailTable::take(path, text, Kind::Zone, &document)?,
         })
     }
@@ -356,6 +368,7 @@ impl Default for ZoneConfig {
             path: PathBuf::new(),
             transfer: TransferTable::default(),
             apex: None,
+            catalog: None,
             mail: MailTable::absent(Path::new(""), Kind::Zone),
         }
     }

@@ -82,6 +82,26 @@ pub const ZONE_MINIMUM: u32 = 300;
 /// The default of `zone.serial`.
 pub const ZONE_SERIAL: u32 = 1;
 
+/// The options of `[catalog]`, which stands in NAME.toml only.
+pub const CATALOG_OPTIONS: &[OptionRow] = &[
+    OptionRow {
+        key: "catalog.only",
+        wants: "a list of zones",
+        default: "all zones that are served here, but for catalogs",
+        change: Change::AtOnce,
+        example: r#"only = ["example.org", "example.net"]"#,
+        text: "The zones that are listed. One that is not served here is not listed until it is.",
+    },
+    OptionRow {
+        key: "catalog.groups",
+        wants: "a table of groups and their zones",
+        default: "none",
+        change: Change::AtOnce,
+        example: r#"groups = { fast = ["example.org"] }"#,
+        text: "Groups (RFC 9432) that zones are put into; what a group means is agreed with those who fetch the catalog.",
+    },
+];
+
 /// The options of `[zone]` in `zones/NAME.toml`, for a zone without a zone file.
 pub const ZONE_OPTIONS: &[OptionRow] = &[
     OptionRow {
@@ -441,7 +461,11 @@ pub const OPTIONS: &[OptionRow] = &[
 
 /// The row of `key`, written with its table: `tcp.idle`.
 pub fn row(key: &str) -> Option<&'static OptionRow> {
-    let mut all = OPTIONS.iter().chain(MAIL_OPTIONS).chain(ZONE_OPTIONS);
+    let mut all = OPTIONS
+        .iter()
+        .chain(MAIL_OPTIONS)
+        .chain(ZONE_OPTIONS)
+        .chain(CATALOG_OPTIONS);
     all.find(|row| row.key == key)
 }
 

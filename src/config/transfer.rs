@@ -32,6 +32,11 @@ impl TransferTable {
         *self == Self::default()
     }
 
+    /// Does the file say from whom zones come?
+    pub fn has_primaries(&self) -> bool {
+        self.primaries.as_ref().is_some_and(|primaries| !primaries.is_empty())
+    }
+
     /// What is in force for a zone: this of `signpost.toml`, and what the zone's own file says in place of it.
     pub fn with(&self, zone: &Self) -> TransferPolicy {
         let default = TransferPolicy::default();

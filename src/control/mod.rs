@@ -32,6 +32,13 @@ pub enum Request {
     Status,
     /// Every zone with its serial.
     ZoneList,
+    /// How zones stand with other servers, asked over the network.
+    ZoneStatus {
+        /// The apex; all zones that others have or that come from others when there is none.
+        zone: Option<String>,
+        /// As JSON.
+        json: bool,
+    },
     /// One finished zone as a master file.
     ZonePrint {
         /// The apex.
@@ -55,6 +62,9 @@ pub enum Request {
 pub struct Reply {
     /// Was it done?
     pub ok: bool,
+    /// It was done, and what came of it is not as it should be.
+    #[serde(default)]
+    pub amiss: bool,
     /// The result, or why not.
     pub text: String,
 }
@@ -97,6 +107,7 @@ impl Reply {
     pub fn done(text: impl Into<String>) -> Self {
         Self {
             ok: true,
+            amiss: false,
             text: text.into(),
         }
     }
@@ -105,6 +116,7 @@ impl Reply {
     pub fn failed(text: impl Into<String>) -> Self {
         Self {
             ok: false,
+            amiss: false,
             text: text.into(),
         }
     }

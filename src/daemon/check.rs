@@ -5,6 +5,7 @@
 //! private keys, and serials against those that were published.
 
 use super::sources::{KEYS, Made, Sources};
+use super::transfers::TransferRules;
 use super::{StartError, roots};
 use crate::compose::{KeyStage, ZoneKey};
 use crate::config::Config;
@@ -40,12 +41,15 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
     let (stored, unread) = published(&config);
     let cookies = super::cookies::judge(&config);
     let tls = super::tls::judge(&config.tls);
+    let (mut rules, tsig) = TransferRules::new(&config);
     let mut sources = Sources::new(config)?;
     let exposed: Vec<Finding> = listed.changes.iter().filter_map(exposed_key).collect();
     sources.note(listed.changes);
     sources.follow_keys_elsewhere(&mut watcher);
     let settled = sources.settle();
     let mut findings = sources.take_findings();
+    rules.refresh(&sources.config, &sources.zones, settled.compose.iter(), &mut findings);
+    findings.extend(tsig);
     findings.extend(settled.idle.into_iter().map(|(_, finding)| finding));
     findings.extend(unread);
     findings.extend(cookies);

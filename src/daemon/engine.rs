@@ -21,7 +21,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The most zones that are composed and published at a time: what is in memory twice meanwhile.
-const BATCH: usize = 16_384;
+const BATCH: usize = 32_768;
 /// The first part of many: small, so that it is served soon. Each further part is twice as large.
 const FIRST_BATCH: usize = 512;
 

@@ -11,6 +11,7 @@ mod base;
 mod check;
 mod cookies;
 mod engine;
+mod file_at;
 mod fileless;
 mod key_files;
 mod leaving;
@@ -33,6 +34,7 @@ use crate::name::Name;
 use crate::publish::{Publisher, SharedZones, StoreError};
 use crate::server::systemd::Notifier;
 use crate::server::{BindError, Encrypted, Inherited, Listen, RateLimit, Running, Server};
+use crate::transfer::Ledger;
 use crate::watch::{self, Root, WatchError, Watcher};
 use crate::zone::ZoneSet;
 use cookies::Cookies;
@@ -73,6 +75,7 @@ pub enum StartError {
 /// The running server.
 struct Daemon {
     engine: Engine,
+    exchange: Exchange,
     orders: mpsc::Receiver<Pending>,
     signals: mpsc::Receiver<Signal>,
     running: Running,
@@ -103,18 +106,20 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
             waker.wake();
         }
     };
+    let ledger = Ledger::default();
     let exchange = Exchange::start(
         Arc::clone(&zones),
         rules.policies(),
         rules.keys(),
         tls.context(),
         &config.listen,
+        ledger.clone(),
         tell,
     )
     .map_err(StartError::System)?;
     let refresher = exchange.refresher();
     let inbox = Arc::new(move |apex: &Name, by| refresher.notified(apex, by));
-    settings.transfers = Some(Arc::new(rules.transfers(publisher.journal(), inbox)));
+    settings.transfers = Some(Arc::new(rules.transfers(publisher.journal(), ledger, inbox)));
     let signals = signals::listen(waker.clone()).map_err(StartError::System)?;
     let orders = control::listen(&config.state, move || waker.wake())?;
     let sources = Sources::new(config)?;
@@ -153,6 +158,7 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
     let watchdog = notifier.watch(move || liveness.alive()).map_err(StartError::System)?;
     let mut daemon = Daemon {
         engine,
+        exchange,
         orders,
         signals,
         running,

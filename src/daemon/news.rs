@@ -126,7 +126,7 @@ impl News {
         let mut told = std::mem::take(&mut self.start);
         for report in told.shown_mut() {
             report.source = source_of(&report.name);
-            if let Some(zone) = zones.get(&report.name) {
+            if let Some(zone) = zones.get(&report.name).filter(|zone| !zone.is_unavailable()) {
                 report.serial = Some(zone.serial());
                 report.records = zone.record_count();
             }

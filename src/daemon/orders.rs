@@ -3,6 +3,7 @@
 use super::Daemon;
 use super::engine::now;
 use crate::control::{Pending, Reply, Request};
+use crate::exchange::{Known, ZoneStatus};
 use crate::name::Name;
 use crate::publish::{Fate, KeyState, Stage};
 use crate::zonefile;
@@ -11,9 +12,20 @@ use std::fmt::Write;
 
 impl Daemon {
     pub(super) fn obey(&mut self, pending: Pending) {
+        if let Request::ZoneStatus { zone, json } = &pending.request {
+            let json = *json;
+            return match self.zones_with_others(zone.as_deref()) {
+                Ok(zones) => self
+                    .exchange
+                    .status(zones, move |told| pending.reply(status_reply(&told, json))),
+                Err(reply) => pending.reply(reply),
+            };
+        }
         let reply = match &pending.request {
             Request::Status => Reply::done(self.status()),
             Request::ZoneList => Reply::done(self.zone_list()),
+            // It is answered when the other servers have been asked.
+            Request::ZoneStatus { .. } => return,
             Request::ZonePrint { zone } => self.zone_print(zone),
             Request::KeyList => Reply::done(self.key_list()),
             Request::KeyRevoke { domain, selector } => self.key_revoke(domain, selector),
@@ -72,10 +84,7 @@ impl Daemon {
                 }
                 let source = match source.map(|source| (source.without_file(), source.fetched())) {
                     Some((Some(table), _)) => format!(", composed from {}", table.place.file.display()),
-                    Some((_, Some(fetched))) => {
-                        let primaries: Vec<String> = fetched.primaries.iter().map(ToString::to_string).collect();
-                        format!(", fetched from {}", primaries.join(", "))
-                    }
+                    Some((_, Some(fetched))) => format!(", {}", fetched.from()),
                     _ => String::new(),
                 };
                 let line = format!(
@@ -91,6 +100,44 @@ impl Daemon {
         lines
             .into_iter()
             .fold(String::new(), |text, (_, line)| text + &line + "\n")
+    }
+
+    /// The zone of this name, or all that other servers have from here or that come from others.
+    fn zones_with_others(&self, name: Option<&str>) -> Result<Vec<Known>, Reply> {
+        let known = |apex: &Name| {
+            let fetched = self.engine.sources.zones.get(apex).and_then(|source| source.fetched());
+            Known {
+                apex: apex.clone(),
+                primaries: fetched.map_or_else(Vec::new, |fetched| fetched.primaries.clone()),
+            }
+        };
+        let zones = self.engine.zones.load();
+        if let Some(name) = name {
+            let apex = Name::from_text(name).ok().filter(|apex| zones.get(apex).is_some());
+            let apex = apex.ok_or_else(|| {
+                Reply::failed(format!(
+                    "{name} is no zone that is served; `signpost zone list` shows those that are"
+                ))
+            })?;
+            return Ok(vec![known(&apex.to_lowercase())]);
+        }
+        let policies = self.engine.rules.policies().load_full();
+        let has_others = |apex: &Name| {
+            let policy = policies.of(apex);
+            policy.allows_anybody() || !policy.notify.is_empty() || !policy.primaries.is_empty()
+        };
+        let zones: Vec<Known> = zones
+            .iter()
+            .map(|zone| zone.apex())
+            .filter(|apex| has_others(apex))
+            .map(known)
+            .collect();
+        if zones.is_empty() {
+            return Err(Reply::done(
+                "no zone has secondaries or primaries: nobody may fetch one ([transfer] allow), nobody is told of changes\n",
+            ));
+        }
+        Ok(zones)
     }
 
     fn zone_print(&self, name: &str) -> Reply {
@@ -181,6 +228,23 @@ fn spoken(seconds: u64) -> String {
         })
         .collect();
     words.join(" ")
+}
+
+/// What is told of zones and other servers.
+fn status_reply(told: &[ZoneStatus], json: bool) -> Reply {
+    let text = match json {
+        true => serde_json::to_string_pretty(told)
+            .map(|text| text + "\n")
+            .unwrap_or_default(),
+        false => told.iter().map(ToString::to_string).collect(),
+    };
+    let all_well = told
+        .iter()
+        .all(|zone| zone.serial.is_some() && zone.secondaries.iter().all(|secondary| secondary.up_to_date));
+    Reply {
+        amiss: !all_well,
+        ..Reply::done(text)
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@
 //! composed again; [`Sources::compose`] composes them, on all cores if there are many. Only what
 //! changed is read: a key costs its file, its signing domain and its zone, whatever the total.
 
+mod catalogs;
 mod parts;
+
+use catalogs::Catalogs;
 
 use super::base::{Base, PackedBase};
 use super::fileless;
@@ -59,6 +62,9 @@ pub(super) struct Sources {
     parts: BTreeMap<Name, BTreeSet<Name>>,
     /// The zones that must be composed again, in any order and more than once.
     dirty: Vec<Name>,
+    catalogs: Catalogs,
+    /// The policy of zones into which nothing is composed.
+    no_policy: MailPolicy,
     /// Zones that may have come or gone with the reading of their policy file.
     unsettled: BTreeSet<Name>,
     /// What is to be told and belongs to no zone.
@@ -90,6 +96,12 @@ pub(super) struct Made<'a> {
     pub(super) findings: Vec<Finding>,
 }
 
+/// Is the file a tool's by-product? Judged from the directory that is followed, which may itself lie below a hidden one.
+fn is_litter(root: &Path, path: &Path) -> bool {
+    let below = path.strip_prefix(root).ok().or_else(|| path.file_name().map(Path::new));
+    below.is_some_and(watch::is_litter)
+}
+
 impl Sources {
     pub(super) fn new(config: Config) -> Result<Self, ConfigError> {
         let findings = [("zones", &config.zones), ("keys", &config.keys)]
@@ -107,6 +119,8 @@ impl Sources {
             destinations: BTreeMap::new(),
             reports: BTreeMap::new(),
             parts: BTreeMap::new(),
+            catalogs: Catalogs::default(),
+            no_policy: MailPolicy::default(),
             dirty: Vec::new(),
             unsettled: BTreeSet::new(),
             findings,
@@ -119,11 +133,20 @@ impl Sources {
     /// Takes note of what the watcher reports. Key files are read here, zone files when composing.
     pub(super) fn note(&mut self, changes: Vec<Change>) {
         let mut keys = Vec::new();
+        // As the watcher writes paths.
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let (zones_root, keys_root) = (absolute(&self.config.zones), absolute(&self.config.keys));
         for change in changes {
             match change.root {
                 CONFIG => self.config_stale = true,
-                ZONES => self.note_zone(change.path, change.kind),
-                KEYS | KEYS_ELSEWHERE if watch::is_litter(&change.path) => {}
+                ZONES => {
+                    // What a zone includes counts, whatever its name.
+                    self.dirty.extend(self.zones.note_include(&change.path));
+                    if !is_litter(&zones_root, &change.path) {
+                        self.note_zone(change.path, change.kind);
+                    }
+                }
+                KEYS | KEYS_ELSEWHERE if is_litter(&keys_root, &change.path) => {}
                 KEYS | KEYS_ELSEWHERE => keys.push(change),
                 INCLUDED => self.dirty.extend(self.zones.note_include(&change.path)),
                 _ => {}
@@ -164,7 +187,6 @@ impl Sources {
     }
 
     fn note_zone(&mut self, path: PathBuf, kind: Kind) {
-        self.dirty.extend(self.zones.note_include(&path));
         let is_policy = path.extension().is_some_and(|extension| extension == "toml");
         let (apex, findings) = self.zones.note(path, kind);
         self.findings.extend(findings);
@@ -237,6 +259,7 @@ impl Sources {
             }
         }
         self.settle_parts();
+        self.settle_catalogs(&dirty);
         for apex in &dirty {
             self.settle_reports(apex);
         }
@@ -315,10 +338,11 @@ impl Sources {
 
     /// The zone's policy, defaults where it has none of its own.
     pub(super) fn policy(&self, apex: &Name) -> &MailPolicy {
-        self.zones
-            .get(apex)
-            .and_then(|source| source.policy())
-            .unwrap_or(&self.default_policy)
+        match self.zones.get(apex) {
+            Some(source) if source.is_left_alone() => &self.no_policy,
+            Some(source) => source.policy().unwrap_or(&self.default_policy),
+            None => &self.default_policy,
+        }
     }
 
     /// The keys that the key directory holds of a signing domain.
@@ -364,11 +388,21 @@ impl Sources {
             Some(source) => source.read(&apex, &open, || served(&apex)),
             None => Reading::nothing(),
         };
-        let base = reading.base.take();
+        let mut base = reading.base.take();
         let source = self.zones.get(&apex);
         let without_file = source.and_then(|source| source.without_file());
         let mut findings = reading.findings.clone();
         findings.extend(source.and_then(|source| source.judge(&apex)));
+        let is_catalog = without_file.is_some() && source.is_some_and(|source| source.is_catalog());
+        if let Some(base) = base.as_mut().filter(|_| is_catalog) {
+            let (records, told) = self.catalog_records(&apex);
+            base.places.resize(
+                base.places.len() + records.len(),
+                base.places.first().copied().unwrap_or_default(),
+            );
+            base.records.extend(records);
+            findings.extend(told);
+        }
         let (policy_place, reports) = (self.policy_place(&apex), self.reports_to(&apex));
         let hosted = |name: &Name| self.zones.is_zone(name);
         let mut composition = base.as_ref().map(|base| {
@@ -389,7 +423,7 @@ impl Sources {
         if let (Some(composition), Some(base)) = (&mut composition, &base) {
             findings.extend(self.not_delegated(&apex, &composition.records, reading.soa.as_ref()));
             if let Some(zone) = without_file {
-                if composition.composed.is_empty() {
+                if composition.composed.is_empty() && !is_catalog {
                     findings.push(fileless::nothing_composed(zone, &apex));
                 }
                 composition.composed.splice(0..0, fileless::composed(zone, base));
@@ -408,8 +442,12 @@ impl Sources {
     /// What a zone is made from, for the report: its file, or the file of its `[zone]`.
     pub(super) fn source_of(&self, apex: &Name) -> Option<String> {
         let source = self.zones.get(apex)?;
-        let path = source.origin()?.display();
-        Some(match source.file() {
+        if let Some(fetched) = source.fetched() {
+            return Some(fetched.from());
+        }
+        let origin = source.origin(apex)?;
+        let path = origin.display();
+        Some(match source.file(apex) {
             Some(_) => path.to_string(),
             None => format!("composed from {path}"),
         })

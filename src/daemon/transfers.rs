@@ -5,7 +5,7 @@ use crate::config::{Config, TransferTable, TsigKey};
 use crate::finding::{Finding, Place};
 use crate::name::Name;
 use crate::publish::Journal;
-use crate::transfer::{Inbox, Policies, SharedPolicies, Transfers};
+use crate::transfer::{Inbox, Ledger, Policies, SharedPolicies, Transfers};
 use crate::tsig::{Keyring, SharedKeyring};
 use crate::watch::{self, RootId};
 use std::collections::BTreeSet;
@@ -56,11 +56,12 @@ impl TransferRules {
     }
 
     /// What the workers need.
-    pub(super) fn transfers(&self, journal: Journal, inbox: Inbox) -> Transfers {
+    pub(super) fn transfers(&self, journal: Journal, ledger: Ledger, inbox: Inbox) -> Transfers {
         Transfers {
             policies: self.policies(),
             keys: self.keys(),
             journal: Some(journal),
+            ledger,
             inbox: Some(inbox),
         }
     }

@@ -9,15 +9,16 @@
 //! needed.
 
 use super::base::{Base, PackedBase};
+use super::file_at::{Directories, FileAt};
 use super::fileless;
-use crate::config::{Apex, Config, ConfigError, TransferTable, ZoneConfig, find};
+use crate::config::{Apex, Catalog, Config, ConfigError, TransferTable, ZoneConfig, find};
 use crate::exchange::stored;
 use crate::finding::{Finding, Place};
 use crate::mail::MailPolicy;
 use crate::name::Name;
 use crate::record::Record;
 use crate::transfer::Remote;
-use crate::watch::{Kind, is_litter};
+use crate::watch::Kind;
 use crate::zonefile::{self, Open};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
@@ -28,13 +29,14 @@ pub(super) struct ZoneFiles {
     zones: HashMap<Name, ZoneSource>,
     /// The zones that include a file, by its path.
     includes: HashMap<PathBuf, BTreeSet<Name>>,
+    directories: Directories,
 }
 
 /// One zone's files. Small, for there may be a million: what few zones have is kept apart.
 #[derive(Debug, Default)]
 pub(super) struct ZoneSource {
     /// The zone file that counts: the first by path.
-    file: Option<Box<Path>>,
+    file: Option<FileAt>,
     file_stale: bool,
     more: Option<Box<More>>,
 }
@@ -59,6 +61,17 @@ struct More {
     findings: Vec<Finding>,
     /// Where the zone is fetched from, if it is to be.
     fetched: Option<Fetched>,
+    /// The catalog that lists the zone.
+    member: Option<Box<Membership>>,
+}
+
+/// What a zone has from the catalog that lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Membership {
+    /// The catalog.
+    pub(super) catalog: Name,
+    /// Its `[transfer]`, which is that of its members as well.
+    pub(super) transfer: TransferTable,
 }
 
 /// A zone that is fetched from primaries, unless it has a file.
@@ -85,6 +98,14 @@ pub(super) struct Reading {
     good: bool,
 }
 
+impl Fetched {
+    /// For reports.
+    pub(super) fn from(&self) -> String {
+        let primaries: Vec<String> = self.primaries.iter().map(ToString::to_string).collect();
+        format!("fetched from {}", primaries.join(", "))
+    }
+}
+
 impl ZoneFiles {
     /// Takes note of a change below the zone directory; returns the zone it touches and findings
     /// about the file's name. Reads nothing.
@@ -94,9 +115,6 @@ impl ZoneFiles {
             Some("toml") => true,
             _ => return (None, vec![]),
         };
-        if is_litter(&path) {
-            return (None, vec![]);
-        }
         let apex = match apex_of(&path) {
             Ok(apex) => apex,
             Err(finding) => return (None, if kind == Kind::Gone { vec![] } else { vec![finding] }),
@@ -106,9 +124,9 @@ impl ZoneFiles {
         if is_policy {
             source.note_policy(path, there);
         } else {
-            source.note_file(path, there);
+            source.note_file(&apex, path, there, &mut self.directories);
         }
-        if source.file.is_none() && source.policy_file().is_none() {
+        if source.is_nothing() {
             self.forget(&apex);
         }
         (Some(apex), vec![])
@@ -129,6 +147,37 @@ impl ZoneFiles {
         if let Some(source) = self.zones.remove(apex) {
             self.unlink(apex, source.included());
         }
+    }
+
+    /// A catalog lists the zone. Says whether that, or what comes with it, is new; the error names the catalog that lists
+    /// it already.
+    pub(super) fn join_catalog(&mut self, apex: &Name, membership: &Membership) -> Result<bool, Name> {
+        let source = self.zones.entry(apex.clone()).or_default();
+        let member = &mut source.more_mut().member;
+        match member {
+            Some(known) if known.catalog != membership.catalog => return Err(known.catalog.clone()),
+            Some(known) if **known == *membership => return Ok(false),
+            _ => *member = Some(Box::new(membership.clone())),
+        }
+        Ok(true)
+    }
+
+    /// A catalog lists the zone no more. Says whether it did.
+    pub(super) fn leave_catalog(&mut self, apex: &Name, catalog: &Name) -> bool {
+        let Some(source) = self.zones.get_mut(apex) else {
+            return false;
+        };
+        let Some(more) = source.more.as_mut() else { return false };
+        if more.member.take_if(|member| member.catalog == *catalog).is_none() {
+            return false;
+        }
+        // What it was fetched by goes with it; its own file may say otherwise when that is looked at next.
+        more.fetched = None;
+        source.tidy();
+        if source.is_nothing() {
+            self.forget(apex);
+        }
+        true
     }
 
     fn unlink(&mut self, apex: &Name, opened: &[PathBuf]) {
@@ -234,29 +283,28 @@ impl Reading {
 }
 
 impl ZoneSource {
-    fn note_file(&mut self, path: PathBuf, there: bool) {
+    fn note_file(&mut self, apex: &Name, path: PathBuf, there: bool, directories: &mut Directories) {
         self.file_stale = true;
-        let counts = self.file.as_deref() == Some(&*path);
-        match (&self.file, there) {
-            (None, true) => self.file = Some(path.into_boxed_path()),
-            (Some(_), true) if counts => {}
-            (Some(_), true) => {
-                let mut files = std::mem::take(&mut self.more_mut().ignored);
-                files.extend(self.file.take().map(PathBuf::from));
-                files.insert(path);
-                self.file = files.pop_first().map(PathBuf::into_boxed_path);
-                self.more_mut().ignored = files;
+        let next = match (self.file(apex), there) {
+            (None, true) => Some(path),
+            (Some(file), true) if file == path => Some(file),
+            (Some(file), true) => {
+                let files = &mut self.more_mut().ignored;
+                files.extend([file, path]);
+                files.pop_first()
             }
-            (_, false) if counts => {
-                let next = self.more.as_mut().and_then(|more| more.ignored.pop_first());
-                self.file = next.map(PathBuf::into_boxed_path);
-            }
-            (_, false) => {
+            (Some(file), false) if file == path => self.more.as_mut().and_then(|more| more.ignored.pop_first()),
+            (file, false) => {
                 if let Some(more) = &mut self.more {
                     more.ignored.remove(&path);
                 }
+                file
             }
+        };
+        if let Some(before) = self.file.take() {
+            directories.leave(before);
         }
+        self.file = next.map(|path| directories.enter(path, apex));
         self.tidy();
     }
 
@@ -285,6 +333,7 @@ impl ZoneSource {
                 && more.included.is_empty()
                 && more.findings.is_empty()
                 && more.fetched.is_none()
+                && more.member.is_none()
         });
         if empty {
             self.more = None;
@@ -299,6 +348,30 @@ impl ZoneSource {
     pub(super) fn fetched(&self) -> Option<&Fetched> {
         let makes_itself = self.file.is_some() || self.table().is_some();
         self.more.as_ref()?.fetched.as_ref().filter(|_| !makes_itself)
+    }
+
+    /// The `[catalog]` of the policy file.
+    pub(super) fn catalog(&self) -> Option<&Catalog> {
+        self.more.as_ref()?.config.as_ref()?.catalog.as_ref()
+    }
+
+    /// Is it a list of zones?
+    pub(super) fn is_catalog(&self) -> bool {
+        self.catalog().is_some()
+    }
+
+    /// Is nothing to be composed into it? A catalog is none of anybody's domains, and a fetched zone is a faithful copy
+    /// unless its own file has a `[mail]`.
+    pub(super) fn is_left_alone(&self) -> bool {
+        let config = self.more.as_ref().and_then(|more| more.config.as_ref());
+        let has_mail = config.is_some_and(|config| config.mail.is_written());
+        self.is_catalog() || self.fetched().is_some() && !has_mail
+    }
+
+    /// Has it neither a file nor a catalog?
+    fn is_nothing(&self) -> bool {
+        let is_member = self.more.as_ref().is_some_and(|more| more.member.is_some());
+        self.file.is_none() && self.policy_file().is_none() && !is_member
     }
 
     /// Is there no data to serve of a zone that is fetched?
@@ -326,15 +399,17 @@ impl ZoneSource {
     }
 
     /// The file that makes the zone.
-    pub(super) fn origin(&self) -> Option<&Path> {
-        let of_table = || Some(self.without_file()?.place.file.as_path());
-        self.file().or_else(of_table).or_else(|| Some(&self.fetched()?.path))
+    pub(super) fn origin(&self, apex: &Name) -> Option<PathBuf> {
+        let of_table = || Some(self.without_file()?.place.file.clone());
+        self.file(apex)
+            .or_else(of_table)
+            .or_else(|| Some(self.fetched()?.path.clone()))
     }
 
     /// What is amiss with the two kinds of files as they are together.
     pub(super) fn judge(&self, apex: &Name) -> Option<Finding> {
-        match (self.file(), self.table()) {
-            (Some(file), Some(zone)) => Some(fileless::unused(zone, file)),
+        match (self.file(apex), self.table()) {
+            (Some(file), Some(zone)) => Some(fileless::unused(zone, &file)),
             (None, None) if self.fetched().is_some() => None,
             (None, None) => {
                 let more = self.more.as_ref()?;
@@ -347,8 +422,8 @@ impl ZoneSource {
     }
 
     /// The zone file that counts.
-    pub(super) fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+    pub(super) fn file(&self, apex: &Name) -> Option<PathBuf> {
+        Some(self.file.as_ref()?.path(apex))
     }
 
     /// The policy file that counts, if the zone has one.
@@ -358,8 +433,10 @@ impl ZoneSource {
 
     /// The zone's own `[transfer]`, if it has one.
     pub(super) fn transfer(&self) -> Option<&TransferTable> {
-        let config = self.more.as_ref()?.config.as_deref()?;
-        Some(&config.transfer).filter(|table| !table.is_silent())
+        let more = self.more.as_ref()?;
+        let of_catalog = || more.member.as_ref().map(|member| &member.transfer);
+        let own = more.config.as_ref().map(|config| &config.transfer);
+        own.filter(|table| !table.is_silent()).or_else(of_catalog)
     }
 
     /// The zone's own policy, if it has one.
@@ -378,7 +455,8 @@ impl ZoneSource {
         let mut findings = vec![];
         let stale = std::mem::take(&mut more.policy_stale);
         let Some(path) = more.policies.first() else {
-            (more.config, more.policy, more.fetched) = (None, None, None);
+            (more.config, more.policy) = (None, None);
+            more.follow_primaries(apex, defaults);
             self.tidy();
             return findings;
         };
@@ -408,8 +486,11 @@ impl ZoneSource {
     /// that is served.
     pub(super) fn read(&self, apex: &Name, open: &dyn Open, served: impl FnOnce() -> Option<Vec<Record>>) -> Reading {
         let of_table = |zone| fileless::base(zone, apex);
-        let fetched = self.fetched().filter(|_| !self.is_unavailable());
-        let Some(path) = self.file().or(fetched.map(|fetched| &*fetched.path)) else {
+        let fetched = || {
+            let fetched = self.fetched().filter(|_| !self.is_unavailable());
+            fetched.map(|fetched| fetched.path.clone())
+        };
+        let Some(path) = &self.file(apex).or_else(fetched) else {
             return self.without_file().map_or_else(Reading::nothing, |zone| Reading {
                 soa: Some(zone.place.clone()),
                 base: Some(of_table(zone)),
@@ -481,12 +562,18 @@ impl ZoneSource {
 impl More {
     /// Takes over from whom the zone is to be fetched.
     fn follow_primaries(&mut self, apex: &Name, defaults: &Config) {
-        let own = self.config.as_ref().map(|config| &config.transfer);
+        let of_catalog = self.member.as_ref().map(|member| &member.transfer);
+        let own = self.config.as_ref().map(|config| &config.transfer).or(of_catalog);
         let primaries = own.map_or_else(Vec::new, |own| defaults.transfer.with(own).primaries);
-        self.fetched = (!primaries.is_empty()).then(|| Fetched {
+        let path = stored::path(&defaults.state, apex);
+        let expired = match &self.fetched {
+            Some(fetched) => fetched.expired,
+            None => !primaries.is_empty() && stored::is_expired(&path),
+        };
+        self.fetched = (!primaries.is_empty()).then_some(Fetched {
             primaries,
-            path: stored::path(&defaults.state, apex),
-            expired: self.fetched.as_ref().is_some_and(|fetched| fetched.expired),
+            path,
+            expired,
         });
     }
 }

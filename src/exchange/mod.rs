@@ -10,28 +10,38 @@
 //! | `nameservers` | the addresses of a zone's name servers |
 //! | `refresher` | the zones this server is a secondary of, and their timers |
 //! | `primary` | asking a primary for its serial and for the zone |
+//! | `status` | how a zone stands with the other servers |
 //! | `stored` | transferred zones on disk |
 
 mod nameservers;
 mod notifier;
 mod primary;
 mod refresher;
+mod status;
 pub mod stored;
 mod told;
 
 pub use notifier::Notifier;
-pub use refresher::{Event, Refresher};
+pub use refresher::{Event, RefreshStatus, Refresher};
+pub use status::{Known, SecondaryStatus, ZoneStatus};
 
 use crate::publish::SharedZones;
 use crate::tls::SharedContext;
-use crate::transfer::SharedPolicies;
+use crate::transfer::{Ledger, SharedPolicies};
 use crate::tsig::SharedKeyring;
+use nameservers::NameServers;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::UdpSocket;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+
+/// The port of DNS.
+const DNS_PORT: u16 = 53;
+/// The secondaries of so many zones are asked at a time.
+const ASKED_AT_ONCE: usize = 64;
 
 /// What all tasks share.
 #[derive(Debug)]
@@ -42,6 +52,9 @@ struct Shared {
     tls: SharedContext,
     /// The addresses we serve on: messages leave from there, since secondaries know us by them.
     listen: Vec<SocketAddr>,
+    nameservers: NameServers,
+    /// What was said to secondaries.
+    ledger: Ledger,
 }
 
 /// The exchange with other servers while it runs; dropping it ends it.
@@ -49,7 +62,8 @@ struct Shared {
 pub struct Exchange {
     notifier: Notifier,
     refresher: Refresher,
-    _runtime: Runtime,
+    shared: Arc<Shared>,
+    runtime: Runtime,
 }
 
 impl Exchange {
@@ -60,6 +74,7 @@ impl Exchange {
         keys: SharedKeyring,
         tls: SharedContext,
         listen: &[SocketAddr],
+        ledger: Ledger,
         tell: impl Fn(Event) + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
@@ -73,13 +88,16 @@ impl Exchange {
             keys,
             tls,
             listen: listen.to_vec(),
+            nameservers: NameServers::default(),
+            ledger,
         });
         let notifier = Notifier::start(&runtime, Arc::clone(&shared));
-        let refresher = Refresher::start(&runtime, shared, Arc::new(tell));
+        let refresher = Refresher::start(&runtime, Arc::clone(&shared), Arc::new(tell));
         Ok(Self {
+            shared,
             notifier,
             refresher,
-            _runtime: runtime,
+            runtime,
         })
     }
 
@@ -91,6 +109,31 @@ impl Exchange {
     /// To have zones fetched.
     pub fn refresher(&self) -> Refresher {
         self.refresher.clone()
+    }
+
+    /// Finds out how zones stand with the other servers, a few at a time, and hands over what came of it. Does not wait.
+    pub fn status(&self, zones: Vec<Known>, tell: impl FnOnce(Vec<ZoneStatus>) + Send + 'static) {
+        let (shared, refresher) = (Arc::clone(&self.shared), self.refresher.clone());
+        self.runtime.spawn(async move {
+            let mut told = Vec::with_capacity(zones.len());
+            let mut zones = zones.into_iter().peekable();
+            while zones.peek().is_some() {
+                let mut asked = JoinSet::new();
+                for known in zones.by_ref().take(ASKED_AT_ONCE) {
+                    let (shared, refresher) = (Arc::clone(&shared), refresher.clone());
+                    asked.spawn(async move {
+                        let refresh = match known.primaries.is_empty() {
+                            true => None,
+                            false => refresher.status(&known.apex).await,
+                        };
+                        shared.status(known, refresh).await
+                    });
+                }
+                told.extend(asked.join_all().await);
+            }
+            told.sort_by(|a, b| a.zone.cmp(&b.zone));
+            tell(told);
+        });
     }
 }
 

@@ -3,7 +3,7 @@
 //! What we serve ourselves is known; for other names the system's resolver is asked, and what it said is kept for a
 //! while, good or bad, for a provider's domains share their name servers.
 
-use super::Shared;
+use super::{DNS_PORT, Shared};
 use crate::name::Name;
 use crate::record::RecordType;
 use crate::zone::{LookupName, Zone, ZoneSet};
@@ -16,8 +16,6 @@ use std::time::{Duration, Instant};
 const KEPT: Duration = Duration::from_secs(300);
 /// How long the system's resolver may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The port of DNS.
-const DNS_PORT: u16 = 53;
 
 /// What the system's resolver said.
 #[derive(Debug, Default)]

@@ -5,7 +5,6 @@
 //! are a thousand messages, and ten of one zone while its secondary is silent are one.
 
 use super::Shared;
-use super::nameservers::NameServers;
 use super::told::Told;
 use crate::name::Name;
 use crate::transfer::Remote;
@@ -45,7 +44,6 @@ impl Notifier {
 }
 
 async fn dispatch(shared: Arc<Shared>, mut urgent: UnboundedReceiver<Name>, mut later: UnboundedReceiver<Name>) {
-    let nameservers = Arc::new(NameServers::default());
     let resolving = Arc::new(Semaphore::new(RESOLVING));
     let mut servers: HashMap<Remote, Told> = HashMap::new();
     let (found, mut resolved) = unbounded_channel::<(Name, Vec<Remote>)>();
@@ -63,33 +61,49 @@ async fn dispatch(shared: Arc<Shared>, mut urgent: UnboundedReceiver<Name>, mut 
             Some(apex) = later.recv() => apex,
             else => return,
         };
-        let policy = Arc::clone(shared.policies.load().of(&apex));
-        if policy.notify.is_empty() && !(policy.notify_nameservers && policy.allows_anybody()) {
+        if !shared.tells(&apex) {
             continue;
         }
         let Ok(permit) = Arc::clone(&resolving).acquire_owned().await else {
             return;
         };
-        let (shared, nameservers, found) = (Arc::clone(&shared), Arc::clone(&nameservers), found.clone());
+        let (shared, found) = (Arc::clone(&shared), found.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            let mut remotes = policy.notify.clone();
-            let zone = shared.zones.load().get(&apex).cloned();
-            if let Some(zone) = zone
-                && policy.notify_nameservers
-                && policy.allows_anybody()
-            {
-                for address in nameservers.addresses(&shared, &zone).await {
-                    if !remotes.iter().any(|remote| remote.address == address) {
-                        remotes.push(Remote {
-                            address,
-                            key: None,
-                            tls: None,
-                        });
-                    }
-                }
-            }
+            let remotes = shared.notified_of(&apex).await;
             let _ = found.send((apex, remotes));
         });
+    }
+}
+
+impl Shared {
+    /// Is anybody told of changes of this zone?
+    fn tells(&self, apex: &Name) -> bool {
+        let policies = self.policies.load();
+        let policy = policies.of(apex);
+        !policy.notify.is_empty() || policy.notify_nameservers && policy.allows_anybody()
+    }
+
+    /// Who is told of changes of this zone: those of the list, and its name servers (RFC 1996 §2.3) if anybody may
+    /// fetch it.
+    pub(super) async fn notified_of(&self, apex: &Name) -> Vec<Remote> {
+        let policy = Arc::clone(self.policies.load().of(apex));
+        let mut remotes = policy.notify.clone();
+        let zone = self.zones.load().get(apex).cloned();
+        if let Some(zone) = zone.filter(|zone| !zone.is_unavailable())
+            && policy.notify_nameservers
+            && policy.allows_anybody()
+        {
+            for address in self.nameservers.addresses(self, &zone).await {
+                if !remotes.iter().any(|remote| remote.address == address) {
+                    remotes.push(Remote {
+                        address,
+                        key: None,
+                        tls: None,
+                    });
+                }
+            }
+        }
+        remotes
     }
 }

@@ -4,7 +4,7 @@
 //! is asked: there is no way back to TCP.
 
 use super::{Shared, now, random, socket_to};
-use crate::message::{HEADER_LEN, Message, Part, Rcode, flags};
+use crate::message::{EXPIRE_ASKED, HEADER_LEN, Message, Part, Rcode, expire_told, flags};
 use crate::name::Name;
 use crate::record::{Record, RecordType};
 use crate::tls::{NoClient, server_name};
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const ATTEMPTS: u32 = 3;
 /// How long it may take to accept a connection, and from one octet of a transfer to the next.
 const STALLED: Duration = Duration::from_secs(30);
+/// What we take by UDP (RFC 9715).
+const PAYLOAD: u16 = 1232;
 /// A question with its signature is no longer.
 const QUESTION_LEN: usize = 2048;
 
@@ -52,15 +54,43 @@ pub(super) enum Failure {
     NoKey(Name),
 }
 
-/// The SOA that a primary has.
-pub(super) async fn soa(shared: &Shared, remote: &Remote, apex: &Name) -> Result<Record, Failure> {
+impl Failure {
+    /// May it be that the server does not know EDNS? Then it is asked without (RFC 6891 §7).
+    fn is_of_edns(&self) -> bool {
+        matches!(self, Self::Fault(Fault::Answered(Rcode::FORMERR | Rcode::NOTIMP)))
+    }
+}
+
+/// What a server says of its zone.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// The SOA.
+    pub(super) soa: Record,
+    /// For how many seconds it may be served (RFC 7314).
+    pub(super) expire: Option<u32>,
+}
+
+/// The SOA that a server has.
+pub(super) async fn soa(shared: &Shared, remote: &Remote, apex: &Name) -> Result<Said, Failure> {
+    match soa_within(shared, remote, apex, ATTEMPTS, true).await {
+        Err(error) if error.is_of_edns() => soa_within(shared, remote, apex, ATTEMPTS, false).await,
+        said => said,
+    }
+}
+
+/// The same for somebody who waits: asked once.
+pub(super) async fn soa_at_once(shared: &Shared, remote: &Remote, apex: &Name) -> Result<Record, Failure> {
+    Ok(soa_within(shared, remote, apex, 1, false).await?.soa)
+}
+
+async fn soa_within(shared: &Shared, remote: &Remote, apex: &Name, attempts: u32, edns: bool) -> Result<Said, Failure> {
     if remote.tls.is_some() {
-        return soa_by_stream(shared, remote, apex).await;
+        return soa_by_stream(shared, remote, apex, edns).await;
     }
     let socket = socket_to(shared, remote.address).await?;
     let mut answer = vec![0; 65_535];
-    for _ in 0..ATTEMPTS {
-        let (question, mut session) = question(shared, remote, apex, RecordType::SOA, None)?;
+    for _ in 0..attempts {
+        let (question, mut session) = question(shared, remote, apex, RecordType::SOA, None, edns)?;
         socket.send(&question).await?;
         let until = tokio::time::Instant::now() + PATIENCE;
         while let Ok(received) = tokio::time::timeout_at(until, socket.recv(&mut answer)).await {
@@ -77,8 +107,8 @@ pub(super) async fn soa(shared: &Shared, remote: &Remote, apex: &Name) -> Result
 }
 
 /// Over TLS.
-async fn soa_by_stream(shared: &Shared, remote: &Remote, apex: &Name) -> Result<Record, Failure> {
-    let (question, mut session) = question(shared, remote, apex, RecordType::SOA, None)?;
+async fn soa_by_stream(shared: &Shared, remote: &Remote, apex: &Name, edns: bool) -> Result<Said, Failure> {
+    let (question, mut session) = question(shared, remote, apex, RecordType::SOA, None, edns)?;
     let mut stream = connect(shared, remote).await?;
     ask(&mut stream, &question).await?;
     let mut answer = vec![];
@@ -89,7 +119,7 @@ async fn soa_by_stream(shared: &Shared, remote: &Remote, apex: &Name) -> Result<
     soa_in(&answer, apex, session.as_mut())
 }
 
-fn soa_in(bytes: &[u8], apex: &Name, session: Option<&mut Session>) -> Result<Record, Failure> {
+fn soa_in(bytes: &[u8], apex: &Name, session: Option<&mut Session>) -> Result<Said, Failure> {
     let message = Message::read(bytes).map_err(Fault::from)?;
     if let Some(session) = session {
         session.check(bytes, now()).map_err(Fault::from)?;
@@ -103,40 +133,68 @@ fn soa_in(bytes: &[u8], apex: &Name, session: Option<&mut Session>) -> Result<Re
     for record in message.records() {
         let record = record.map_err(Fault::from)?;
         if record.part == Part::Answer && record.rtype == RecordType::SOA && record.owner == *apex {
-            return Ok(Record {
+            let soa = Record {
                 ttl: record.ttl,
                 rdata: record.rdata().map_err(Fault::from)?,
                 owner: record.owner,
                 rtype: record.rtype,
-            });
+            };
+            let expire = expire_in(&message);
+            return Ok(Said { soa, expire });
         }
     }
     Err(Failure::NotAuthoritative)
 }
 
-/// Fetches what is newer than `ours`, or the whole zone.
+/// For how many seconds the zone may be served (RFC 7314 §3.2).
+fn expire_in(message: &Message<'_>) -> Option<u32> {
+    let mut records = message.records().map_while(Result::ok);
+    let opt = records.find(|record| record.part == Part::Additional && record.rtype == RecordType::OPT)?;
+    expire_told(&opt.rdata().ok()?)
+}
+
+/// Fetches what is newer than `ours`, or the whole zone, and for how many seconds it may be served.
 pub(super) async fn fetch(
     shared: &Shared,
     remote: &Remote,
     apex: &Name,
     ours: Option<&Record>,
-) -> Result<Arrived, Failure> {
+) -> Result<(Arrived, Option<u32>), Failure> {
+    match fetch_by(shared, remote, apex, ours, true).await {
+        Err(error) if error.is_of_edns() => fetch_by(shared, remote, apex, ours, false).await,
+        fetched => fetched,
+    }
+}
+
+async fn fetch_by(
+    shared: &Shared,
+    remote: &Remote,
+    apex: &Name,
+    ours: Option<&Record>,
+    edns: bool,
+) -> Result<(Arrived, Option<u32>), Failure> {
     let rtype = if ours.is_some() {
         RecordType::IXFR
     } else {
         RecordType::AXFR
     };
-    let (question, session) = question(shared, remote, apex, rtype, ours)?;
+    let (question, session) = question(shared, remote, apex, rtype, ours, edns)?;
     let mut stream = connect(shared, remote).await?;
     ask(&mut stream, &question).await?;
     let id = u16::from_be_bytes([question[0], question[1]]);
     let serial = ours.map(serial_of);
     let mut incoming = Incoming::new(apex.clone(), id, serial, session, Limits::default());
     let mut message = vec![];
+    let mut expire = None;
+    let mut is_first = true;
     loop {
         read_message(&mut stream, &mut message).await?;
-        if let Some(arrived) = incoming.take(&message, now())? {
-            return Ok(arrived);
+        let arrived = incoming.take(&message, now())?;
+        if std::mem::take(&mut is_first) {
+            expire = Message::read(&message).ok().and_then(|message| expire_in(&message));
+        }
+        if let Some(arrived) = arrived {
+            return Ok((arrived, expire));
         }
         // A fast primary never makes us wait: the others of this runtime have their turn.
         tokio::task::yield_now().await;
@@ -200,6 +258,7 @@ fn question(
     apex: &Name,
     rtype: RecordType,
     ours: Option<&Record>,
+    edns: bool,
 ) -> Result<(Vec<u8>, Option<Session>), Failure> {
     let [id_high, id_low] = random().to_be_bytes();
     let mut question = vec![id_high, id_low, 0, 0, 0, 1, 0, 0, 0, u8::from(ours.is_some()), 0, 0];
@@ -213,6 +272,12 @@ fn question(
         question.extend_from_slice(&soa.ttl.to_be_bytes());
         question.extend_from_slice(&(soa.rdata.len() as u16).to_be_bytes());
         question.extend_from_slice(&soa.rdata);
+    }
+    if edns {
+        question[HEADER_LEN - 1] = 1;
+        let [high, low] = PAYLOAD.to_be_bytes();
+        question.extend_from_slice(&[0, 0, 41, high, low, 0, 0, 0, 0, 0, EXPIRE_ASKED.len() as u8]);
+        question.extend_from_slice(&EXPIRE_ASKED);
     }
     let Some(name) = &remote.key else {
         return Ok((question, None));

@@ -1,7 +1,7 @@
 //! Transferred zones on disk: a master file each, below the state directory, written beside and renamed into place.
 //!
-//! Its time of modification is when a primary last said that it is the newest: so a restart knows when it expires, and
-//! being told so costs no writing.
+//! Its time of modification is when the zone's primary last said that it is the newest, be it to us or to the secondary
+//! that we have it from (RFC 7314): so a restart knows when it expires, and being told so costs no writing.
 
 use crate::finding::Finding;
 use crate::name::Name;
@@ -9,9 +9,9 @@ use crate::record::{Record, RecordType};
 use crate::zonefile::{self, DiskFiles};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// The directory below the state directory.
 const DIRECTORY: &str = "transferred";
@@ -35,7 +35,7 @@ pub fn path(state: &Path, apex: &Name) -> PathBuf {
 }
 
 /// Reads what is kept, the SOA first; the error is for the operator.
-pub(super) fn read(path: &Path, apex: &Name) -> Result<Vec<Record>, Finding> {
+pub fn read(path: &Path, apex: &Name) -> Result<Vec<Record>, Finding> {
     let file = zonefile::read(path, apex, &DiskFiles { limit: MAX_LEN }).map_err(|unreadable| unreadable.finding)?;
     let (soa, rest): (Vec<Record>, Vec<Record>) = file
         .records
@@ -44,25 +44,44 @@ pub(super) fn read(path: &Path, apex: &Name) -> Result<Vec<Record>, Finding> {
     Ok(soa.into_iter().chain(rest).collect())
 }
 
-/// When a primary last confirmed it.
+/// Has it been without a primary's word for longer than its SOA allows (RFC 1035 §3.3.13)? Looks at the first line only,
+/// where the SOA is.
+pub fn is_expired(path: &Path) -> bool {
+    let mut line = String::new();
+    let first = File::open(path).and_then(|file| BufReader::new(file).read_line(&mut line));
+    // The last but one of its numbers.
+    let expire = line
+        .split_ascii_whitespace()
+        .rev()
+        .nth(1)
+        .and_then(|word| word.parse().ok());
+    match (first, expire, confirmed(path)) {
+        (Ok(_), Some(expire), Some(at)) => at.elapsed().is_ok_and(|since| since >= Duration::from_secs(expire)),
+        _ => false,
+    }
+}
+
+/// When its primary last confirmed it.
 pub(super) fn confirmed(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
-/// A primary confirms it now.
-pub(super) fn confirm(path: &Path) -> io::Result<()> {
-    File::options().write(true).open(path)?.set_modified(SystemTime::now())
+/// Its primary confirmed it then.
+pub(super) fn confirm(path: &Path, at: SystemTime) -> io::Result<()> {
+    File::options().write(true).open(path)?.set_modified(at)
 }
 
-/// Puts a new version in the place of the old one; all of it is on disk when this returns.
-pub(super) fn write(path: &Path, records: &[Record]) -> io::Result<()> {
+/// Puts a new version, confirmed `at`, in the place of the old one; all of it is on disk when this returns.
+pub(super) fn write(path: &Path, records: &[Record], at: SystemTime) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
     let beside = path.with_extension("new");
     let mut out = BufWriter::with_capacity(1 << 18, File::create(&beside)?);
     zonefile::write(records, &mut out)?;
     out.flush()?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.set_modified(at)?;
+    file.sync_all()?;
     fs::rename(&beside, path)?;
     File::open(directory)?.sync_all()
 }
@@ -114,18 +133,16 @@ mod tests {
             record("example.org", RecordType::TXT, b"\x03\"\\\xe9"),
         ];
         assert!(confirmed(&path).is_none());
-        write(&path, &records).unwrap();
-        assert_eq!(read(&path, &apex).unwrap(), records);
         let long_ago = SystemTime::UNIX_EPOCH;
-        File::options()
-            .write(true)
-            .open(&path)
-            .unwrap()
-            .set_modified(long_ago)
-            .unwrap();
+        write(&path, &records, long_ago).unwrap();
+        assert_eq!(read(&path, &apex).unwrap(), records);
         assert_eq!(confirmed(&path), Some(long_ago));
-        confirm(&path).unwrap();
-        assert!(confirmed(&path).unwrap() > long_ago);
+        let later = long_ago + Duration::from_secs(5);
+        confirm(&path, later).unwrap();
+        assert_eq!(confirmed(&path), Some(later));
+        assert!(is_expired(&path), "its SOA allows one second");
+        confirm(&path, SystemTime::now() + Duration::from_secs(60)).unwrap();
+        assert!(!is_expired(&path));
         forget(&path);
         assert!(read(&path, &apex).is_err());
     }

@@ -6,7 +6,7 @@
 use super::{Shared, now, random, socket_to};
 use crate::message::Rcode;
 use crate::name::Name;
-use crate::transfer::{Remote, notify};
+use crate::transfer::{Remote, Said, notify};
 use crate::tsig::Session;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
@@ -64,6 +64,7 @@ struct Teller {
 /// A message that is under way.
 struct Sent {
     apex: Name,
+    serial: u32,
     session: Option<Session>,
 }
 
@@ -116,12 +117,12 @@ impl Teller {
             && let Some(apex) = self.waiting.pop_front()
         {
             self.known.remove(&apex);
-            let Some((id, message, session)) = self.message(&apex) else {
+            let Some((id, message, sent)) = self.message(apex) else {
                 continue;
             };
             // A refused datagram is a silent one.
             let _ = socket.send(&message).await;
-            under_way.insert(id, Sent { apex, session });
+            under_way.insert(id, sent);
         }
         let until = Instant::now() + self.wait();
         let mut answered = under_way.is_empty();
@@ -146,13 +147,19 @@ impl Teller {
     }
 
     /// The message about a zone that is served; signed if it is to be, and not sent if it cannot be.
-    fn message(&mut self, apex: &Name) -> Option<(u16, Vec<u8>, Option<Session>)> {
-        let zone = self.shared.zones.load().get(apex).cloned()?;
+    fn message(&mut self, apex: Name) -> Option<(u16, Vec<u8>, Sent)> {
+        let zone = self.shared.zones.load().get(&apex).cloned();
+        let zone = zone.filter(|zone| !zone.is_unavailable())?;
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
         let mut message = notify::message(id, &zone);
+        let mut sent = Sent {
+            apex,
+            serial: zone.serial(),
+            session: None,
+        };
         let Some(key) = &self.remote.key else {
-            return Some((id, message, None));
+            return Some((id, message, sent));
         };
         let Some(key) = self.shared.keys.load().get(key).cloned() else {
             tracing::warn!(to = %self.remote, key = %key, "NOTIFY is not sent: there is no such key");
@@ -162,7 +169,8 @@ impl Teller {
         message.resize(MAX_LEN, 0);
         let (session, len) = Session::ask(key, &mut message, len, now())?;
         message.truncate(len);
-        Some((id, message, Some(session)))
+        sent.session = Some(session);
+        Some((id, message, sent))
     }
 
     /// Is it an answer to one of ours?
@@ -179,7 +187,12 @@ impl Teller {
             tracing::warn!(zone = %apex, to = %self.remote, %error, "the answer to NOTIFY is not believed");
             return false;
         }
+        let serial = sent.serial;
         under_way.remove(&id);
+        if rcode == Rcode::NOERROR {
+            let said = Said { serial, at: now() };
+            self.shared.ledger.notified(&apex, self.remote.address.ip(), said);
+        }
         match rcode {
             Rcode::NOERROR => tracing::debug!(zone = %apex, to = %self.remote, "told of the change"),
             Rcode(code) => tracing::warn!(

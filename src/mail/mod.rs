@@ -123,12 +123,8 @@ pub fn wanted(policy: &MailPolicy, zone: &ZoneView<'_>) -> (Vec<Wanted>, Vec<Fin
 /// `_domainkey.example.org`. `None` for a zone that may be a mail domain itself: no host, and so no
 /// mail domain, has an underscore in its name (RFC 8552 §1.1, RFC 5321 §2.3.5).
 pub fn part_of(apex: &Name) -> Option<Name> {
-    let is_underscored = |label: &[u8]| label.starts_with(b"_");
-    let at = apex
-        .labels()
-        .collect::<Vec<_>>()
-        .into_iter()
-        .rposition(is_underscored)?;
+    let labels = apex.labels().enumerate();
+    let (at, _) = labels.filter(|(_, label)| label.starts_with(b"_")).last()?;
     std::iter::successors(Some(apex.clone()), Name::parent).nth(at + 1)
 }
 

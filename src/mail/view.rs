@@ -19,6 +19,9 @@ pub struct ZoneView<'a> {
     by_owner: OnceCell<Vec<usize>>,
     non_terminals: OnceCell<HashSet<Name>>,
     has_wildcard: OnceCell<bool>,
+    /// Most zones have none of either, and then nobody has to look for them above a name.
+    has_cut: OnceCell<bool>,
+    has_dname: OnceCell<bool>,
 }
 
 /// What the zone itself tells about a name and a type.
@@ -44,6 +47,8 @@ impl<'a> ZoneView<'a> {
             by_owner: OnceCell::new(),
             non_terminals: OnceCell::new(),
             has_wildcard: OnceCell::new(),
+            has_cut: OnceCell::new(),
+            has_dname: OnceCell::new(),
         }
     }
 
@@ -61,8 +66,9 @@ impl<'a> ZoneView<'a> {
     pub fn positions(&self, name: &Name) -> &[usize] {
         let index = self.index();
         let start = index.partition_point(|&at| order(self.owner(at), name).is_lt());
-        let of_name = index[start..].partition_point(|&at| order(self.owner(at), name).is_eq());
-        &index[start..start + of_name]
+        // They are few beside the rest of the zone, and looked at one by one anyway.
+        let of_name = index[start..].iter().take_while(|&&at| self.owner(at) == name);
+        &index[start..start + of_name.count()]
     }
 
     fn index(&self) -> &[usize] {
@@ -125,12 +131,20 @@ impl<'a> ZoneView<'a> {
     /// The zone cut at or above `name`, below the apex: what lies there belongs to a child zone
     /// (RFC 2181 §6).
     pub fn cut_at_or_above(&self, name: &Name) -> Option<Name> {
+        let is_cut = |record: &&Record| record.rtype == RecordType::NS && record.owner != *self.apex;
+        if !*self.has_cut.get_or_init(|| self.records.iter().any(is_cut)) {
+            return None;
+        }
         self.up_to_apex(name)
             .find(|n| n != self.apex && self.has(n, RecordType::NS))
     }
 
     /// The DNAME above `name`, which hides everything below it (RFC 6672 §2.4).
     pub fn dname_above(&self, name: &Name) -> Option<Name> {
+        let is_dname = |record: &&Record| record.rtype == RecordType::DNAME;
+        if !*self.has_dname.get_or_init(|| self.records.iter().any(is_dname)) {
+            return None;
+        }
         self.up_to_apex(name).skip(1).find(|n| self.has(n, RecordType::DNAME))
     }
 

@@ -4,12 +4,15 @@
 //! at all, what is malformed, and what deserves silence; [`Response`] writes a response with name
 //! compression into a buffer of the caller's and never beyond the size that the client takes.
 
+mod compression;
 mod options;
 mod query;
 mod reader;
 mod response;
 
-pub use options::{COOKIE_OPTION_LEN, Cookie, Options, PADDING_BLOCK, Padding, ReplyOptions, ZoneVersion};
+pub use options::{
+    COOKIE_OPTION_LEN, Cookie, EXPIRE_ASKED, Options, PADDING_BLOCK, Padding, ReplyOptions, ZoneVersion, expire_told,
+};
 pub use query::{Edns, Malformed, Query};
 pub use reader::{BadMessage, Message, Part, RawRecord, read_name, skip_name};
 pub use response::{EXTENDED_ERROR_LEN, Full, OPT_LEN, Owner, Response, Section, write_error};

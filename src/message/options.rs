@@ -1,12 +1,14 @@
 //! EDNS options: what a client asks for by them, and what a response tells by them (RFC 6891 §6.1.2).
 //!
-//! Read: NSID (RFC 5001), COOKIE (RFC 7873), TCP KEEPALIVE (RFC 7828), Padding (RFC 7830) and ZONEVERSION (RFC 9660).
-//! All others are passed over (RFC 6891 §6.1.2). Reading borrows from the message and allocates nothing.
+//! Read: NSID (RFC 5001), EXPIRE (RFC 7314), COOKIE (RFC 7873), TCP KEEPALIVE (RFC 7828), Padding (RFC 7830) and ZONEVERSION
+//! (RFC 9660). All others are passed over (RFC 6891 §6.1.2). Reading borrows from the message and allocates nothing.
 
 use super::ExtendedError;
 
 /// NSID (RFC 5001 §2.3).
 const NSID: u16 = 3;
+/// EXPIRE (RFC 7314 §3).
+const EXPIRE: u16 = 9;
 /// COOKIE (RFC 7873 §4).
 const COOKIE: u16 = 10;
 /// edns-tcp-keepalive (RFC 7828 §3.1).
@@ -24,6 +26,8 @@ const OPTION_HEADER: usize = 4;
 pub const PADDING_BLOCK: usize = 468;
 /// Octets of a COOKIE option in a response: the client's eight and our sixteen (RFC 9018 §4).
 pub const COOKIE_OPTION_LEN: usize = OPTION_HEADER + 24;
+/// What a query asks by EXPIRE (RFC 7314 §3.1).
+pub const EXPIRE_ASKED: [u8; 4] = [0, EXPIRE as u8, 0, 0];
 
 /// What a client asks for by options. The default is nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +40,8 @@ pub struct Options<'q> {
     pub keepalive: bool,
     /// Is the response to be padded? (RFC 7830 §4)
     pub padding: bool,
+    /// How long may the zone be served? (RFC 7314 §3.1)
+    pub expire: bool,
     /// The client's cookie, and ours if it has one (RFC 7873 §5.1).
     pub cookie: Option<Cookie<'q>>,
 }
@@ -66,6 +72,8 @@ impl<'q> Options<'q> {
         match code {
             // RFC 5001 §2.1: data in a query is ignored.
             NSID => self.nsid = true,
+            // RFC 7314 §3.1: empty in a query; nothing is said of what is not, so it is passed over.
+            EXPIRE => self.expire = data.is_empty(),
             // RFC 7873 §5.2: the first counts, further ones are ignored.
             COOKIE if self.cookie.is_none() => self.cookie = Some(Cookie::parse(data)?),
             // RFC 7828 §3.2.1: a client sends no timeout. One that does cannot be told otherwise: passed over.
@@ -104,6 +112,8 @@ pub struct ReplyOptions<'r> {
     pub error: Option<ExtendedError>,
     /// Which version of the zone this is.
     pub zone_version: Option<ZoneVersion>,
+    /// How long the zone may be served, in seconds (RFC 7314 §3.2).
+    pub expire: Option<u32>,
     /// How long a connection may idle, in units of 100 ms (RFC 7828 §3.1).
     pub keepalive: Option<u16>,
     /// Who answers (RFC 5001 §2.3).
@@ -134,13 +144,14 @@ impl ReplyOptions<'_> {
         let option = |present: bool, len: usize| if present { OPTION_HEADER + len } else { 0 };
         option(self.cookie.is_some(), 24)
             + option(self.zone_version.is_some(), 6)
+            + option(self.expire.is_some(), 4)
             + option(self.keepalive.is_some(), 2)
             + self.nsid.map_or(0, |nsid| OPTION_HEADER + nsid.len())
             + option(self.padding.is_some(), 0)
     }
 
     /// Writes each option that fits whole; returns the octets written. `before` is the length of the message so far.
-    pub(super) fn write(&self, out: &mut [u8], before: usize) -> usize {
+    pub fn write(&self, out: &mut [u8], before: usize) -> usize {
         let mut writer = Writer { out, len: 0 };
         if let Some(cookie) = &self.cookie {
             writer.put(COOKIE, cookie);
@@ -151,6 +162,9 @@ impl ReplyOptions<'_> {
         if let Some(ZoneVersion { labels, serial }) = self.zone_version {
             let [s0, s1, s2, s3] = serial.to_be_bytes();
             writer.put(ZONE_VERSION, &[labels, SOA_SERIAL, s0, s1, s2, s3]);
+        }
+        if let Some(seconds) = self.expire {
+            writer.put(EXPIRE, &seconds.to_be_bytes());
         }
         if let Some(timeout) = self.keepalive {
             writer.put(KEEPALIVE, &timeout.to_be_bytes());
@@ -166,6 +180,18 @@ impl ReplyOptions<'_> {
         }
         writer.len
     }
+}
+
+/// What the RDATA of an OPT in a response tells by EXPIRE (RFC 7314 §3.2).
+pub fn expire_told(mut rdata: &[u8]) -> Option<u32> {
+    while let Some((&[c0, c1, l0, l1], rest)) = rdata.split_first_chunk::<OPTION_HEADER>() {
+        let (data, after) = rest.split_at_checked(usize::from(u16::from_be_bytes([l0, l1])))?;
+        if u16::from_be_bytes([c0, c1]) == EXPIRE {
+            return data.try_into().ok().map(u32::from_be_bytes);
+        }
+        rdata = after;
+    }
+    None
 }
 
 /// The one type of version that is defined (RFC 9660 §2.1).
@@ -212,6 +238,7 @@ mod tests {
         let rdata = [
             option(8, &[0, 1, 24, 0, 192, 0, 2]),
             option(NSID, b"ignored"),
+            option(EXPIRE, b""),
             option(ZONE_VERSION, b""),
             option(65001, &[1; 100]),
             option(COOKIE, b"12345678"),
@@ -228,6 +255,7 @@ mod tests {
                 zone_version: true,
                 keepalive: true,
                 padding: true,
+                expire: true,
                 cookie: Some(Cookie {
                     client: *b"12345678",
                     server: b""
@@ -249,6 +277,7 @@ mod tests {
     fn refuses_what_is_cut_or_not_empty() {
         assert_eq!(Options::parse(&option(ZONE_VERSION, &[2, 0])), None);
         assert_eq!(Options::parse(&option(KEEPALIVE, &[1])), None);
+        assert_eq!(Options::parse(&option(EXPIRE, &[0, 0, 0, 1])), Some(Options::default()));
         assert_eq!(Options::parse(&option(KEEPALIVE, &[0, 100])), Some(Options::default()));
         let whole = [option(NSID, b""), option(COOKIE, b"12345678")].concat();
         for end in 0..whole.len() {
@@ -266,6 +295,7 @@ mod tests {
             cookie: Some([1; 24]),
             error: Some(ExtendedError(20)),
             zone_version: Some(ZoneVersion { labels: 2, serial: 7 }),
+            expire: Some(0x0102_0304),
             keepalive: Some(100),
             nsid: Some(b"ns1"),
             padding: None,
@@ -274,9 +304,13 @@ mod tests {
             option(COOKIE, &[1; 24]),
             option(EXTENDED_ERROR, &[0, 20]),
             option(ZONE_VERSION, &[2, 0, 0, 0, 0, 7]),
+            option(EXPIRE, &[1, 2, 3, 4]),
             option(KEEPALIVE, &[0, 100]),
             option(NSID, b"ns1"),
         ];
+        assert_eq!(expire_told(&all.concat()), Some(0x0102_0304));
+        assert_eq!(expire_told(&EXPIRE_ASKED), None);
+        assert_eq!(expire_told(&all[0]), None);
         assert_eq!(reply.reserve() + 6, all.concat().len());
         for room in 0..=all.concat().len() {
             let mut out = vec![0xee; room];

@@ -34,6 +34,8 @@ pub struct Query<'q> {
     pub qclass: u16,
     /// EDNS, if the client speaks it.
     pub edns: Option<Edns<'q>>,
+    /// Are there additional records beside that of EDNS? One of them may be a signature.
+    pub has_more: bool,
 }
 
 /// What the client's OPT record says (RFC 6891 §6.1.2).
@@ -84,7 +86,7 @@ pub enum Malformed {
 
 impl<'q> Query<'q> {
     /// Reads a message.
-    #[inline]
+    #[inline(always)]
     pub fn parse(bytes: &'q [u8]) -> Result<Self, Malformed> {
         let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
             return Err(Malformed::Silence);
@@ -117,10 +119,12 @@ impl<'q> Query<'q> {
         if word(6) != 0 || authority > u16::from(qtype == RecordType::IXFR) {
             return Err(malformed(false));
         }
-        let edns = match (authority, word(10), Edns::bare(rest)) {
-            (0, 1, Some(edns)) => Some(edns),
+        let (edns, has_more) = match (authority, word(10), Edns::bare(rest)) {
+            (0, 1, Some(edns)) => (Some(edns), false),
             (authority, additional, _) => {
-                records(bytes, question_end, usize::from(authority), usize::from(additional)).map_err(malformed)?
+                let edns =
+                    records(bytes, question_end, usize::from(authority), usize::from(additional)).map_err(malformed)?;
+                (edns, additional > u16::from(edns.is_some()))
             }
         };
         Ok(Self {
@@ -132,6 +136,7 @@ impl<'q> Query<'q> {
             qtype,
             qclass: u16::from_be_bytes([c0, c1]),
             edns,
+            has_more,
         })
     }
 
@@ -139,6 +144,13 @@ impl<'q> Query<'q> {
     #[inline]
     pub fn from_qname(&self) -> &'q [u8] {
         self.bytes.get(HEADER_LEN..).unwrap_or_default()
+    }
+
+    /// [`Query::parse`] for callers off the path of a common query: that path has the code to itself.
+    #[cold]
+    #[inline(never)]
+    pub fn parse_rarely(bytes: &'q [u8]) -> Result<Self, Malformed> {
+        Self::parse(bytes)
     }
 
     /// RFC 7873 §5.4: no question at all, but a COOKIE option. Nothing else may come without a question.
@@ -157,6 +169,7 @@ impl<'q> Query<'q> {
             qtype: RecordType(0),
             qclass: 0,
             edns: None,
+            has_more: false,
         };
         query.edns = records(bytes, HEADER_LEN, 0, usize::from(u16::from_be_bytes([a0, a1]))).ok()?;
         query.edns?.options().cookie?;

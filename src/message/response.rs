@@ -4,14 +4,10 @@
 //! RFC 3597 §4 allow to be compressed point back to where they stand already. Records are written
 //! in whole RRsets (RFC 2181 §9): [`Response::put_rrset`] writes all of one or nothing.
 
+use super::compression::Names;
 use super::{HEADER_LEN, Query, Rcode, ReplyOptions, flags};
 use crate::name::{self, MAX_NAME_LEN};
 use crate::record::{RecordType, Rrset};
-
-/// The last offset that a compression pointer can name.
-const MAX_POINTER: usize = 0x3fff;
-/// How many places of names are remembered for compression; later names are only found by these.
-const KNOWN_NAMES: usize = 24;
 
 /// The response does not fit; what was begun has been taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,20 +46,7 @@ pub struct Response<'o> {
     flags: u16,
     counts: [u16; 3],
     question_end: usize,
-    known: [Known; KNOWN_NAMES],
-    known_count: usize,
-}
-
-/// A name that stands in the message.
-#[derive(Clone, Copy)]
-struct Known {
-    offset: u16,
-    /// Its length in uncompressed wire form.
-    len: u16,
-}
-
-impl Known {
-    const NOTHING: Self = Self { offset: 0, len: 0 };
+    names: Names,
 }
 
 impl<'o> Response<'o> {
@@ -82,8 +65,7 @@ impl<'o> Response<'o> {
             flags: flags::QR | (query.flags & (flags::OPCODE | flags::RD | flags::CD)),
             counts: [0; 3],
             question_end: query.question_end,
-            known: [Known::NOTHING; KNOWN_NAMES],
-            known_count: 0,
+            names: Names::NONE,
         }
     }
 
@@ -132,11 +114,11 @@ impl<'o> Response<'o> {
         rrset: Rrset<'_>,
         ttl: Option<[u8; 4]>,
     ) -> Result<(), Full> {
-        let (len, known_count) = (self.len, self.known_count);
+        let before = (self.len, self.names.count());
         let written = self.put_records(owner, rrset, ttl);
         match written {
             Ok(()) => self.counts[section as usize] += rrset.count,
-            Err(Full) => (self.len, self.known_count) = (len, known_count),
+            Err(Full) => self.take_back(before),
         }
         written
     }
@@ -208,7 +190,7 @@ impl<'o> Response<'o> {
         fixed: [u8; 8],
         target: &[u8],
     ) -> Result<(), Full> {
-        let (len, known_count) = (self.len, self.known_count);
+        let before = (self.len, self.names.count());
         let written = (|| {
             self.put_owner(owner)?;
             self.put(&fixed)?;
@@ -220,9 +202,15 @@ impl<'o> Response<'o> {
         })();
         match written {
             Ok(()) => self.counts[section as usize] += 1,
-            Err(Full) => (self.len, self.known_count) = (len, known_count),
+            Err(Full) => self.take_back(before),
         }
         written
+    }
+
+    /// Unwrites what was written since length and names were these.
+    fn take_back(&mut self, (len, names): (usize, usize)) {
+        self.len = len;
+        self.names.forget_from(names);
     }
 
     /// Sets the RDLENGTH in front of RDATA that goes from `rdata_at` to here.
@@ -256,89 +244,25 @@ impl<'o> Response<'o> {
 
     /// Writes a name, as a pointer as far as its end stands in the message already.
     fn put_name(&mut self, wire: &[u8]) -> Result<(), Full> {
-        if self.known_count == 0 {
+        if self.names.count() == 0 {
             // Not before a name is to be written: most answers have none but the question's.
-            self.remember_question();
+            self.names.remember_question(self.out, self.question_end);
         }
         let mut at = 0;
         while wire.get(at).is_some_and(|&len| len != 0) {
-            if let Some(offset) = self.find_known(&wire[at..]) {
+            if let Some(offset) = self.names.find(self.out, &wire[at..]) {
                 let start = self.len;
                 self.put(&wire[..at])?;
                 self.put(&(0xc000 | offset).to_be_bytes())?;
-                self.remember_labels(wire, at, start);
+                self.names.remember(wire, at, start);
                 return Ok(());
             }
             at += 1 + usize::from(wire[at]);
         }
         let start = self.len;
         self.put(wire)?;
-        self.remember_labels(wire, at, start);
+        self.names.remember(wire, at, start);
         Ok(())
-    }
-
-    fn find_known(&self, suffix: &[u8]) -> Option<u16> {
-        let known = &self.known[..self.known_count];
-        known
-            .iter()
-            .find(|known| usize::from(known.len) == suffix.len() && self.stands_at(usize::from(known.offset), suffix))
-            .map(|known| known.offset)
-    }
-
-    /// Does the name `wire` stand at `offset`? Pointers in the message are our own and lead back.
-    fn stands_at(&self, mut offset: usize, wire: &[u8]) -> bool {
-        // Most often it does, whole and in the same case. A name is not the front of another: it ends in a zero.
-        if self.out.get(offset..offset + wire.len()) == Some(wire) {
-            return true;
-        }
-        let mut at = 0;
-        while let (Some(&len), Some(&asked)) = (self.out.get(offset), wire.get(at)) {
-            if len >= 0xc0 {
-                let low = self.out.get(offset + 1).copied().unwrap_or(0);
-                offset = usize::from(len & 0x3f) << 8 | usize::from(low);
-                continue;
-            }
-            if len == 0 || asked == 0 {
-                return len == asked;
-            }
-            let end = 1 + usize::from(len);
-            let (Some(here), Some(there)) = (self.out.get(offset..offset + end), wire.get(at..at + end)) else {
-                return false;
-            };
-            if !here.eq_ignore_ascii_case(there) {
-                return false;
-            }
-            offset += end;
-            at += end;
-        }
-        false
-    }
-
-    fn remember_question(&mut self) {
-        let mut at = HEADER_LEN;
-        // The name ends before type and class.
-        let end = self.question_end.saturating_sub(5);
-        while at < end && self.known_count < KNOWN_NAMES {
-            self.known[self.known_count] = Known {
-                offset: at as u16,
-                len: (end + 1 - at) as u16,
-            };
-            self.known_count += 1;
-            at += 1 + usize::from(self.out[at]);
-        }
-    }
-
-    /// Remembers the suffixes of `wire` that begin before `end`; the name stands at `start`.
-    fn remember_labels(&mut self, wire: &[u8], end: usize, start: usize) {
-        let mut at = 0;
-        while at < end && self.known_count < KNOWN_NAMES && start + at <= MAX_POINTER {
-            self.known[self.known_count] = Known {
-                offset: (start + at) as u16,
-                len: (wire.len() - at) as u16,
-            };
-            self.known_count += 1;
-            at += 1 + usize::from(wire[at]);
-        }
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {

@@ -94,8 +94,8 @@ pub struct Published {
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// Every zone of the batch and every zone that waited before it, in the order of their apexes in
-    /// wire form. Where the waiting version of a zone is served although the batch's is refused, both
-    /// are listed.
+    /// wire form and lower case, which is the store's. Where the waiting version of a zone is served
+    /// although the batch's is refused, both are listed.
     pub zones: Vec<Published>,
     /// Why the store could not be written, if it could not: then zones wait, and changes of keys
     /// are not stored.
@@ -195,7 +195,9 @@ impl Publisher {
         self.supersede(&ready);
         self.waiting.extend(ready);
         self.settle(&mut outcome, now);
-        outcome.zones.sort_by(|a, b| a.apex.as_wire().cmp(b.apex.as_wire()));
+        outcome
+            .zones
+            .sort_by(|a, b| in_lower_case(&a.apex).cmp(in_lower_case(&b.apex)));
         outcome
     }
 
@@ -306,6 +308,10 @@ impl Publisher {
         };
         self.waiting.iter().filter_map(delta).collect()
     }
+}
+
+fn in_lower_case(apex: &Name) -> impl Iterator<Item = u8> {
+    apex.as_wire().iter().map(u8::to_ascii_lowercase)
 }
 
 impl Change<'_> {

@@ -38,7 +38,7 @@ pub(super) fn install() {
 }
 
 /// Lets `handler` answer `query`. A panic becomes a SERVFAIL.
-#[inline]
+#[inline(always)]
 pub(super) fn answer<H: Handler>(
     handler: &H,
     view: &H::View,

@@ -33,10 +33,10 @@ mod limit;
 mod running;
 pub mod systemd;
 mod tcp;
-mod throttle;
 mod udp;
 
 use crate::answer::{Answered, Client, Settings};
+use crate::throttle;
 use crate::tls::SharedContext;
 use crate::transfer::{self, Outgoing, Refused};
 use crate::zone::ZoneSet;
@@ -122,7 +122,7 @@ impl Handler for Answering {
         Some(transfers.begin(
             view,
             query,
-            client.requester(peer.ip(), None),
+            client.requester(peer.ip()),
             now,
             self.settings.max_udp_payload,
         ))

@@ -72,6 +72,7 @@ fn round<H: Handler>(
             peer: &|| query.peer(),
             now: &now,
             certificate: None,
+            signed: None,
         };
         let answered = guard::answer(handler, &view, &client, query.octets, out)?;
         let length = match &mut limiter {

@@ -6,6 +6,7 @@
 
 mod delta;
 mod incoming;
+mod ledger;
 pub mod notify;
 mod outgoing;
 mod policy;
@@ -13,6 +14,7 @@ mod request;
 
 pub use delta::{Delta, WireRecord};
 pub use incoming::{Arrived, Fault, Incoming, Limits, Step, apply, serial_of};
+pub use ledger::{Dealings, Ledger, Said};
 pub use outgoing::{Content, Outgoing, Oversize};
 pub use policy::{AddressPrefix, Allowed, Channel, Policies, Remote, Requester, SharedPolicies, TransferPolicy};
 pub use request::{Inbox, Refused, Transfers, is_request};

@@ -8,10 +8,12 @@
 //! compression there is, and it is cheap.
 
 use super::delta::{Delta, WireRecord};
-use crate::message::{HEADER_LEN, OPT_LEN, flags};
+use super::ledger::{Ledger, Said};
+use crate::message::{HEADER_LEN, OPT_LEN, ReplyOptions, flags};
 use crate::record::RecordType;
 use crate::tsig::Session;
 use crate::zone::Zone;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The last offset that a compression pointer can name (RFC 1035 §4.1.4).
@@ -41,7 +43,11 @@ pub struct Outgoing {
     head: Box<[u8]>,
     /// Name servers that are asked in EDNS answer in EDNS (RFC 6891 §7).
     payload: Option<u16>,
+    /// What is told by options of EDNS.
+    options: ReplyOptions<'static>,
     session: Option<Session>,
+    /// Where it is noted when it has left.
+    ledger: Option<Ledger>,
     at: Cursor,
     /// Records and octets sent so far.
     records: u64,
@@ -90,7 +96,9 @@ impl Outgoing {
             content,
             head,
             payload: None,
+            options: ReplyOptions::default(),
             session: None,
+            ledger: None,
             at: Cursor::First,
             records: 0,
             octets: 0,
@@ -104,11 +112,33 @@ impl Outgoing {
         self
     }
 
+    /// Telling in EDNS for how many seconds the zone may be served (RFC 7314 §3.2).
+    #[must_use]
+    pub fn telling_expiry(mut self, seconds: Option<u32>) -> Self {
+        self.options.expire = seconds;
+        self
+    }
+
     /// Signed.
     #[must_use]
     pub fn signed(mut self, session: Option<Session>) -> Self {
         self.session = session;
         self
+    }
+
+    /// Noted there when it has left.
+    #[must_use]
+    pub fn noted_in(mut self, ledger: Ledger) -> Self {
+        self.ledger = Some(ledger);
+        self
+    }
+
+    /// It has left, all of it, for a server at this address.
+    pub fn has_left(&self, address: IpAddr, now: u64) {
+        if let Some(ledger) = &self.ledger {
+            let serial = self.zone.serial();
+            ledger.fetched(self.zone.apex(), address, Said { serial, at: now });
+        }
     }
 
     /// What is sent.
@@ -134,7 +164,7 @@ impl Outgoing {
     /// Writes the next message into `out`, which takes 65 535 octets; returns its length. `now` is for the signature.
     pub fn write(&mut self, out: &mut [u8], now: u64) -> Result<usize, Oversize> {
         let limit = out.len().min(MAX_MESSAGE);
-        let opt = if self.payload.is_some() { OPT_LEN } else { 0 };
+        let opt = self.payload.map_or(0, |_| OPT_LEN + self.options.reserve());
         let signature = self.session.as_ref().map_or(0, Session::reserve);
         let mut writer = Writer::new(out, &self.head, limit - opt - signature, self.zone.apex().as_wire());
         let mut at = self.at;
@@ -161,6 +191,9 @@ impl Outgoing {
             out[len..len + OPT_LEN].copy_from_slice(&[0, 0, 41, high, low, 0, 0, 0, 0, 0, 0]);
             out[11] = 1;
             len += OPT_LEN;
+            let options = self.options.write(&mut out[len..], len);
+            out[len - 2..len].copy_from_slice(&(options as u16).to_be_bytes());
+            len += options;
         }
         if let Some(session) = &mut self.session {
             // The room was kept.

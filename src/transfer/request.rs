@@ -1,6 +1,7 @@
 //! What another server asks for: AXFR (RFC 5936) and IXFR (RFC 1995), and whether it may have it.
 
 use super::delta::Delta;
+use super::ledger::Ledger;
 use super::outgoing::{Content, Outgoing};
 use super::policy::{Requester, SharedPolicies};
 use crate::message::{HEADER_LEN, Message, Part, Query, flags, skip_name};
@@ -22,6 +23,8 @@ pub struct Transfers {
     pub keys: SharedKeyring,
     /// What changed between the versions of zones.
     pub journal: Option<Journal>,
+    /// What was sent to whom.
+    pub ledger: Ledger,
     /// Hears of NOTIFYs of primaries; must not wait.
     pub inbox: Option<Inbox>,
 }
@@ -96,7 +99,7 @@ impl Transfers {
         now: u64,
         payload: u16,
     ) -> Result<Outgoing, Refused> {
-        let query = Query::parse(message).map_err(|_| Refused::Malformed)?;
+        let query = Query::parse_rarely(message).map_err(|_| Refused::Malformed)?;
         let zone = zone_named(zones, &query).ok_or(Refused::NoZone)?;
         let session = self.verify(message, now)?;
         let key = session.as_ref().map(|session| session.key().name());
@@ -111,9 +114,19 @@ impl Transfers {
             RecordType::IXFR => self.since(zone, serial_in(message).ok_or(Refused::Malformed)?),
             _ => Content::Whole,
         };
+        let asks_expiry = query.edns.is_some_and(|edns| edns.options().expire);
         Ok(Outgoing::new(Arc::clone(zone), content, message, query.question_end)
             .with_edns(query.edns.map(|_| payload))
+            .telling_expiry(asks_expiry.then(|| self.expiry(zone, now)))
+            .noted_in(self.ledger.clone())
             .signed(session))
+    }
+
+    /// How long a secondary may serve the zone, in seconds (RFC 7314 §4): what is left of one that is fetched itself.
+    pub fn expiry(&self, zone: &Zone, now: u64) -> u32 {
+        let left = |at: u64| u32::try_from(at.saturating_sub(now)).unwrap_or(u32::MAX);
+        let left = self.ledger.expiry(zone.apex()).map_or(u32::MAX, left);
+        left.min(zone.expire())
     }
 
     fn verify(&self, message: &[u8], now: u64) -> Result<Option<Session>, Refused> {
@@ -221,6 +234,7 @@ mod tests {
             })),
             keys: SharedKeyring::default(),
             journal: None,
+            ledger: Ledger::default(),
             inbox: None,
         };
         let zones = ZoneSet::default().with(&[(name("example.org"), Some(zone(7)))]);

@@ -5,7 +5,7 @@
 //! name (RFC 6672 §2.4). Mends with a finding: records outside of the zone are left out; the TTLs
 //! of an RRset are made one (RFC 2181 §5.2); the same record twice counts once (RFC 2181 §5.1).
 
-use super::{HAS_CNAME, HAS_DNAME, NONE, NodeEntry, RrsetEntry, SMALL, ZONE_CUT, Zone, lookup_name, tag};
+use super::{HAS_CNAME, HAS_DNAME, Kind, NONE, NodeEntry, RrsetEntry, SMALL, ZONE_CUT, Zone, lookup_name, tag};
 use crate::finding::Finding;
 use crate::name::{self, Name};
 use crate::record::{Record, RecordType};
@@ -52,8 +52,9 @@ impl Zone {
             check_node(apex, at_owner)?;
             builder.add_node(at_owner, &mut findings)?;
         }
-        let zone = builder.finish()?;
+        let mut zone = builder.finish()?;
         check_apex(&zone)?;
+        zone.kind = kind_of(&zone);
         Ok((zone, findings))
     }
 }
@@ -318,7 +319,7 @@ impl Builder {
             rrsets: self.rrsets.as_slice().into(),
             arena: self.arena.as_slice().into(),
             index,
-            unavailable: false,
+            kind: Kind::Ordinary,
         })
     }
 
@@ -343,6 +344,15 @@ impl Builder {
         let entry = &self.nodes[number as usize];
         let at = entry.name_at as usize;
         &self.arena[at..at + usize::from(entry.name_len)]
+    }
+}
+
+/// RFC 9432 §4.1: the NS of a catalog is `invalid.`, which no other zone can have.
+fn kind_of(zone: &Zone) -> Kind {
+    let nameservers = zone.apex_node().rrset(RecordType::NS);
+    match nameservers {
+        Some(rrset) if rrset.count == 1 && rrset.first_rdata() == b"\x07invalid\0" => Kind::Catalog,
+        _ => Kind::Ordinary,
     }
 }
 

@@ -60,8 +60,7 @@ impl LookupName {
             self.lower[..wire.len()].make_ascii_lowercase();
             return;
         };
-        let mut at = 0;
-        while at < self.len {
+        for at in (0..self.len).step_by(CHUNK) {
             let from = at.min(last);
             if let (Some(place), Some(chunk)) = (
                 self.lower[from..].first_chunk_mut::<CHUNK>(),
@@ -69,7 +68,6 @@ impl LookupName {
             ) {
                 *place = chunk.map(|octet| octet.to_ascii_lowercase());
             }
-            at += CHUNK;
         }
     }
 
@@ -86,6 +84,7 @@ impl LookupName {
     }
 
     /// The suffix of the last `labels` labels; the whole name when there are not that many.
+    #[inline]
     pub fn suffix(&self, labels: usize) -> &[u8] {
         ancestor(self.as_wire(), self.labels.saturating_sub(labels))
     }

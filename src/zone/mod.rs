@@ -37,8 +37,18 @@ pub struct Zone {
     /// Open addressing, a power of two of slots: number of a node plus one, zero for a free slot. A zone of up to
     /// [`SMALL`] nodes has none: they are looked through.
     index: Box<[u32]>,
-    /// Has it no data that may be told?
-    unavailable: bool,
+    kind: Kind,
+}
+
+/// What kind of zone it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One that is answered from.
+    Ordinary,
+    /// A list of zones (RFC 9432), by its only name server `invalid.`.
+    Catalog,
+    /// One that has no data that may be told.
+    Unavailable,
 }
 
 /// A name of the zone, as stored. `NONE` stands for no node.
@@ -118,14 +128,24 @@ impl Zone {
         let records = [record(RecordType::SOA, &[0; 22]), record(RecordType::NS, &[0])];
         let (zone, _) = Self::build(apex, &records, &[])?;
         Ok(Self {
-            unavailable: true,
+            kind: Kind::Unavailable,
             ..zone
         })
     }
 
     /// Is it no zone that can be answered from? See [`Zone::unavailable`].
     pub fn is_unavailable(&self) -> bool {
-        self.unavailable
+        self.kind == Kind::Unavailable
+    }
+
+    /// Is it a list of zones (RFC 9432)?
+    pub fn is_catalog(&self) -> bool {
+        self.kind == Kind::Catalog
+    }
+
+    /// Is it one that not everybody is answered from: unavailable, or a catalog?
+    pub fn is_special(&self) -> bool {
+        self.kind != Kind::Ordinary
     }
 
     /// The node of the apex.
@@ -145,6 +165,13 @@ impl Zone {
             Some(&[a, b, c, d]) => u32::from_be_bytes([a, b, c, d]),
             _ => 0,
         }
+    }
+
+    /// How long a secondary may serve the zone without hearing from its primary, in seconds (RFC 1035 §3.3.13).
+    pub fn expire(&self) -> u32 {
+        let numbers = self.soa().first_rdata().last_chunk::<8>();
+        let expire = numbers.and_then(|numbers| numbers.first_chunk());
+        expire.map_or(0, |expire| u32::from_be_bytes(*expire))
     }
 
     /// The same zone with another serial in its SOA, for the publisher: while a zone is not shared

@@ -8,6 +8,7 @@
 use super::lookup_name::hash_name;
 use super::{LookupName, Zone};
 use crate::name::{Name, ancestor, same_octets};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How many zones a leaf holds on average when the tree is built.
@@ -120,20 +121,15 @@ impl ZoneSet {
     }
 
     fn rebuilt_with(&self, changes: &[(Name, Option<Arc<Zone>>)]) -> Self {
-        let mut zones: std::collections::HashMap<Name, Arc<Zone>> = self
-            .iter()
-            .map(|zone| (zone.apex().clone(), Arc::clone(zone)))
-            .collect();
-        for (apex, zone) in changes {
-            match zone {
-                Some(zone) => zones.insert(apex.clone(), Arc::clone(zone)),
-                None => zones.remove(apex),
-            };
-        }
-        let slots = zones.into_values().map(|zone| Slot {
+        // Of two changes of one zone the later counts.
+        let changed: HashMap<&Name, Option<&Arc<Zone>>> =
+            changes.iter().map(|(apex, zone)| (apex, zone.as_ref())).collect();
+        let kept = self.slots().filter(|slot| !changed.contains_key(slot.zone.apex()));
+        let new = changed.values().flatten().map(|zone| Slot {
             hash: hash_of(zone.apex()),
-            zone,
+            zone: Arc::clone(zone),
         });
+        let slots = kept.cloned().chain(new);
         Self {
             loading: self.loading,
             ..Self::from_slots(slots.collect())
@@ -196,10 +192,11 @@ impl ZoneSet {
     /// The zone with the longest apex at or above the last `labels` labels of `name`.
     #[inline(always)]
     pub fn closest_enclosing_suffix(&self, name: &LookupName, labels: usize) -> Option<&Arc<Zone>> {
-        let (mut suffix, mut left) = (name.as_wire(), name.label_count());
+        let mut left = labels.min(name.label_count());
+        let mut suffix = name.suffix(left);
         for depth in self.depths.iter().map(|&depth| usize::from(depth)) {
-            if depth <= labels.min(left) {
-                suffix = ancestor(suffix, left - depth);
+            if let Some(above) = left.checked_sub(depth) {
+                suffix = ancestor(suffix, above);
                 left = depth;
                 if let Some(zone) = self.find(suffix) {
                     return Some(zone);

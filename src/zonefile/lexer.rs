@@ -28,6 +28,17 @@ pub(super) struct Entry<'a> {
     pub(super) indented: bool,
 }
 
+impl Entry<'_> {
+    /// An empty one with room for the words of most entries.
+    pub(super) fn with_room() -> Self {
+        Self {
+            tokens: Vec::with_capacity(16),
+            starts: Vec::with_capacity(16),
+            ..Self::default()
+        }
+    }
+}
+
 /// What is wrong with the bytes themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LexError {

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 const MAX_TTL: u32 = (1 << 31) - 1;
 /// How many findings of one code are told before the rest is only counted.
 const MAX_TOLD: u32 = 20;
+/// Room for the records of most zones.
+const FEW: usize = 16;
 
 /// See [`super::read`].
 pub(super) fn read(path: &Path, apex: &Name, open: &dyn Open) -> Result<ZoneFile, Box<Unreadable>> {
@@ -24,8 +26,8 @@ pub(super) fn read(path: &Path, apex: &Name, open: &dyn Open) -> Result<ZoneFile
         apex,
         open,
         zone: ZoneFile {
-            records: vec![],
-            places: vec![],
+            records: Vec::with_capacity(FEW),
+            places: Vec::with_capacity(FEW),
             files: vec![],
             findings: vec![],
         },
@@ -35,7 +37,7 @@ pub(super) fn read(path: &Path, apex: &Name, open: &dyn Open) -> Result<ZoneFile
         foreign_soa: None,
         includes: 0,
         told: vec![],
-        rdata: vec![],
+        rdata: Vec::with_capacity(512),
     };
     let content = open.read(path);
     reader.zone.files.push(path.to_owned());
@@ -135,7 +137,7 @@ impl Reader<'_> {
         }
         // The mark is blanked by starting behind it; offsets stay those of the whole file.
         let mut lexer = Lexer::new(scope.text, scope.text.len() - text.len());
-        let mut entry = Entry::default();
+        let mut entry = Entry::with_room();
         while lexer.next(&mut entry)? {
             match entry.tokens.first() {
                 Some(Token { quoted: false, text }) if text.starts_with(b"$") && !entry.indented => {

@@ -1,5 +1,6 @@
 //! Keys and their public halves, by openssl's judgement.
 
+use base64::Engine as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -12,6 +13,14 @@ pub(crate) fn rsa() -> String {
 /// A fresh Ed25519 private key, PKCS#8 in PEM.
 pub(crate) fn ed25519() -> String {
     new(&["ED25519"])
+}
+
+/// The Ed25519 private key that belongs to a number, PKCS#8 in PEM (RFC 8410 §7): for tests that need hundreds.
+pub(crate) fn numbered(number: u32) -> String {
+    let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
+    der.extend([number; 8].map(u32::to_be_bytes).as_flattened());
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
 }
 
 fn new(algorithm: &[&str]) -> String {

@@ -4,8 +4,9 @@
 //! - [`wire`]: queries out, messages in, written from RFC 1035 and RFC 6891 alone;
 //! - [`client`]: one question over UDP or TCP;
 //! - [`daemon`]: a process that is waited for, ended by its pid and heard when a test fails;
-//! - [`peers`]: BIND, NSD, Knot and Unbound; [`signpost`]: the binary under test;
-//! - [`keys`]: private keys and their public halves, by openssl;
+//! - [`peers`]: BIND, NSD, Knot and Unbound; [`powerdns`]; [`signpost`]: the binary under test;
+//! - [`transfers`]: zones fetched whole, and the key that both sides sign with;
+//! - [`keys`]: private keys and their public halves, by openssl or, by the hundred, from a number;
 //! - [`netns`]: a network namespace with its own port 53 and resolv.conf.
 
 #![allow(dead_code, reason = "every test binary uses its own part of this folder")]
@@ -15,7 +16,9 @@ pub(crate) mod daemon;
 pub(crate) mod keys;
 pub(crate) mod netns;
 pub(crate) mod peers;
+pub(crate) mod powerdns;
 pub(crate) mod signpost;
+pub(crate) mod transfers;
 pub(crate) mod wire;
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -23,7 +26,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for something that should happen at once: a busy machine is no failure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A port that is free for UDP and TCP on 127.0.0.1 and ::1. Below the kernel's ephemeral range, so
 /// that no client socket takes it between here and the server's own bind, and never given twice by

@@ -118,6 +118,7 @@ impl Scene {
             peer: &|| self.peer,
             now: &|| self.now,
             certificate: None,
+            signed: None,
         };
         let [ones, zeros] = [0xff, 0].map(|before| {
             let mut out = vec![before; room];

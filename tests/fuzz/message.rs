@@ -73,6 +73,7 @@ pub(crate) fn exercise(octets: &[u8]) {
         peer: &|| Some(([192, 0, 2, 1], 53).into()),
         now: &|| 1_700_000_000,
         certificate: None,
+        signed: None,
     };
     let over_udp = answer(&ZONES, &settings, &client(Transport::Udp), octets, &mut udp);
     if let Some(answered) = over_udp {

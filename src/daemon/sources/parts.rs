@@ -60,6 +60,9 @@ impl Sources {
     /// The signing domains with keys in this zone: those whose `_domainkey` is in it, and, if it holds only a
     /// selector or two, the domain of those. [`Sources::is_home`] tells which keys.
     pub(in crate::daemon) fn domains_of(&self, apex: &Name) -> Vec<Name> {
+        if self.zones.get(apex).is_some_and(|source| source.is_left_alone()) {
+            return vec![];
+        }
         let of_part = mail::part_of(apex).filter(|domain| {
             let is_below = |keys: Name| apex.is_at_or_below(&keys);
             self.domains.contains(domain) && domain.prefixed("_domainkey").is_ok_and(is_below)

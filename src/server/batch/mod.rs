@@ -260,6 +260,7 @@ impl Batch {
     }
 
     /// Can slot `i` be answered? Returns the control message to send with the answer (null and 0 for none).
+    #[inline(always)]
     fn inspect(&self, i: usize) -> Option<(*mut c_void, usize)> {
         // SAFETY: `slots` is live, `i < received <= BATCH`; the port is at the same place in both address families,
         // and a `sockaddr_in6` is the longer of the two.
@@ -315,6 +316,7 @@ impl Drop for Batch {
 
 /// Finds the message that tells which address was asked and turns it into one that says where to answer from. No
 /// message: the kernel chooses. `None`: a group was asked, and one cannot answer from a group.
+#[inline(never)]
 fn reply_source(header: *mut libc::msghdr) -> Option<(*mut c_void, usize)> {
     // SAFETY: `header` is a live header that the kernel filled, its control pointer leads to a `Control` of this
     // batch and its control length is what the kernel wrote there. The CMSG functions stay within that length; the

@@ -156,6 +156,7 @@ impl Asker<'_> {
             peer: &|| Some(self.peer),
             now: &|| clock.seconds(),
             certificate: self.certificate,
+            signed: None,
         })
     }
 }

@@ -227,12 +227,12 @@ impl<H: Handler> Stream<H> {
 
     async fn transfer(&mut self, mut sending: Sending) -> Result<(), End> {
         let mut room = vec![0; FRAME - PREFIX];
+        let now = || u64::from(Clock::default().seconds());
         while !sending.is_done() {
-            let now = u64::from(Clock::default().seconds());
-            let len = sending.write(&mut room, now).ok_or(End::Given)?;
+            let len = sending.write(&mut room, now()).ok_or(End::Given)?;
             self.write(room.get(..len).unwrap_or_default()).await?;
         }
-        sending.tell();
+        sending.tell(now());
         Ok(())
     }
 

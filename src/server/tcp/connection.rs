@@ -121,6 +121,8 @@ impl<'a, H: Handler, S: Stream> Connection<'a, H, S> {
                 SCRATCH.with_borrow_mut(|scratch| self.send_on(scratch))?;
                 // A fast reader never makes us wait: the others of this thread have their turn.
                 tokio::task::yield_now().await;
+                // So have the workers of UDP on this core, which would wait for the end of our time slice.
+                std::thread::yield_now();
             } else if next_message(&self.held).is_some() {
                 SCRATCH.with_borrow_mut(|scratch| self.answer_held(scratch))?;
             } else if self.step().await? == Step::End {
@@ -178,7 +180,7 @@ impl<'a, H: Handler, S: Stream> Connection<'a, H, S> {
         self.table.note(self.seat, Phase::Writing);
         self.write(&scratch.output[..PREFIX + len])?;
         if sending.is_done() {
-            sending.tell();
+            sending.tell(now);
             self.note(&self.held, 0, true);
         } else {
             self.sending = Some(sending);
@@ -211,6 +213,7 @@ impl<'a, H: Handler, S: Stream> Connection<'a, H, S> {
             peer: &move || Some(peer),
             now: &|| clock.seconds(),
             certificate: certificate.as_deref(),
+            signed: None,
         };
         while let Some(message) = next_message(rest) {
             if output.len() - used < FRAME {

@@ -43,8 +43,9 @@ impl Sending {
         self.outgoing.is_done()
     }
 
-    /// Says what was sent; that there was nothing to fetch is no event.
-    pub(in crate::server) fn tell(&self) {
+    /// Notes and says what was sent; that there was nothing to fetch is no event.
+    pub(in crate::server) fn tell(&self, now: u64) {
+        self.outgoing.has_left(self.peer.ip(), now);
         let kind = match self.outgoing.content() {
             Content::Serial => return,
             Content::Whole => "AXFR",

@@ -236,7 +236,16 @@ fn steps_that_do_not_fit_are_not_carried_out() {
     );
     assert_eq!(good, Some(vec![soa(8), ns(), a("b.example.org", 2)]));
     assert_eq!(apply(zone.clone(), &[step(&[a("x.example.org", 1)], &[])]), None);
-    assert_eq!(apply(zone, &[step(&[], &[a("a.example.org", 1)])]), None);
+    let again = a("a.example.org", 1);
+    let other_ttl = Record {
+        ttl: again.ttl + 1,
+        ..again.clone()
+    };
+    assert_eq!(
+        apply(zone.clone(), &[step(&[], std::slice::from_ref(&again))]),
+        Some(vec![soa(8), ns(), again])
+    );
+    assert_eq!(apply(zone, &[step(&[], &[other_ttl])]), None);
 }
 
 fn zone(serial: u32, hosts: &[u8]) -> Arc<Zone> {

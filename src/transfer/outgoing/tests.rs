@@ -211,3 +211,23 @@ fn a_record_that_fits_into_no_message_breaks_the_transfer_off() {
         .find_map(Result::err);
     assert_eq!(told.unwrap().rtype, RecordType::TXT);
 }
+
+#[test]
+fn tells_in_edns_how_long_the_zone_may_be_served() {
+    let zone = zone("example.org", 20, 7);
+    for room in [500, 4000] {
+        let transfer = begin(&zone, Content::Whole, &query("example.org")).with_edns(Some(1232));
+        let messages = messages(transfer.telling_expiry(Some(1234)), room);
+        for bytes in &messages {
+            let message = Message::read(bytes).unwrap();
+            let opt = message
+                .records()
+                .map(Result::unwrap)
+                .find(|raw| raw.part == Part::Additional)
+                .unwrap();
+            assert_eq!(crate::message::expire_told(&opt.rdata().unwrap()), Some(1234));
+            assert!(bytes.len() <= room);
+        }
+        assert_eq!(records(&messages).len(), zone.record_count() + 1);
+    }
+}

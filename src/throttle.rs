@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Lets one event through per period and counts the others.
 #[derive(Debug)]
-pub(super) struct Throttle {
+pub(crate) struct Throttle {
     period: Duration,
     state: Mutex<State>,
 }
@@ -17,7 +17,7 @@ struct State {
 }
 
 impl Throttle {
-    pub(super) const fn new(period: Duration) -> Self {
+    pub(crate) const fn new(period: Duration) -> Self {
         Self {
             period,
             state: Mutex::new(State {
@@ -28,7 +28,7 @@ impl Throttle {
     }
 
     /// Something happened at `now`. `Some(n)`: tell it, and that it happened `n` times untold since the last time.
-    pub(super) fn admit(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn admit(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if state
             .last
