@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What a finding's code can begin with.
-const FAMILIES: [&str; 25] = [
+const FAMILIES: [&str; 26] = [
     "activation",
+    "catalog",
     "compose",
     "config",
     "cookie",
