@@ -23,7 +23,7 @@ use common::wire::{A, SERVFAIL, SOA, TXT};
 use common::{keys, wait_for};
 use peers::{Kind, Primary};
 use secondaries::Secondary;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 
 /// Served as it comes.
 const PLAIN: &str = "plain.test";
@@ -98,7 +98,10 @@ fn follows(kind: &'static Kind) {
     write_version(&primary, 1);
     house.write(&format!("keys/{MAIL}/sel.private"), keys::numbered(0));
     zone_policies(&house, primary.address);
+    // PowerDNS sends from ports among which ours may be.
+    let held = UdpSocket::bind(house.address).unwrap();
     primary.start();
+    drop(held);
 
     // A wrong key gets nothing: nothing is served, and the log says why. The right one heals it.
     house.write_config(&policy(primary.key.forged(), None));
