@@ -115,12 +115,12 @@ fn who_is_not_allowed_is_told_and_so_is_the_operator() {
         (OBSERVER, NOERROR),
         (Ipv4Addr::new(127, 0, 0, 7), REFUSED),
     ] {
-        crate::wait_for(&format!("{rcode} for {from}"), || {
+        wait_for(&format!("{rcode} for {from}"), || {
             (ask_from(from, &house, &with_edns(ZONE, AXFR)).rcode == rcode).then_some(())
         });
     }
     house.replace(&format!("zones/{ZONE}.toml"), "[transfer]\nallow = []\n");
-    crate::wait_for("the zone to be closed", || {
+    wait_for("the zone to be closed", || {
         (ask_from(OBSERVER, &house, &with_edns(ZONE, AXFR)).rcode == REFUSED).then_some(())
     });
 }
