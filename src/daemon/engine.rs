@@ -9,7 +9,7 @@ use super::transfers::{TSIG_KEYS, TransferRules};
 use super::zones::ZoneSource;
 use crate::cli::Paint;
 use crate::compose::ZoneKey;
-use crate::exchange::{Event, Notifier, Refresher};
+use crate::exchange::{Arrival, Event, Notifier, Refresher};
 use crate::finding::Finding;
 use crate::name::Name;
 use crate::publish::{Change, Fate, Outcome, Periods, Prepared, Publisher, SharedZones};
@@ -47,6 +47,8 @@ pub(super) struct Engine {
     pub(super) refresher: Refresher,
     /// What became of zones that are fetched.
     pub(super) fetched: mpsc::Receiver<Event>,
+    /// What was fetched and is not published yet.
+    pub(super) arrivals: BTreeMap<Name, Arrival>,
     /// The zones that are fetched, and from whom.
     pub(super) followed: BTreeMap<Name, Vec<Remote>>,
 }
@@ -84,11 +86,16 @@ impl Engine {
         let batch = self.watcher.next(wait);
         self.note(batch);
         while let Ok(event) = self.fetched.try_recv() {
-            let (apex, expired) = match &event {
-                Event::Arrived(apex) => (apex, false),
-                Event::Expired(apex) => (apex, true),
-            };
-            self.sources.note_fetched(apex, expired);
+            match event {
+                Event::Arrived(apex, arrival) => {
+                    self.sources.note_fetched(&apex, false);
+                    self.arrivals.insert(apex, arrival);
+                }
+                Event::Expired(apex) => {
+                    self.sources.note_fetched(&apex, true);
+                    self.arrivals.remove(&apex);
+                }
+            }
         }
         let gone = self.leaving.due(Instant::now());
         self.sources.note(gone);
@@ -158,6 +165,7 @@ impl Engine {
             .map(|apex| self.publisher.prepare(Change::Unavailable { apex }));
         let unavailable = unavailable.collect();
         self.publish_batch(unavailable);
+        let compose = self.publish_arrivals(compose);
         let of = compose.len();
         // Zones below others come first: no zone ever answers for a name of a zone that is not there yet.
         let mut rest = compose.into_iter().peekable();
@@ -206,6 +214,27 @@ impl Engine {
                 findings.push(Finding::warning("watch-path", error.to_string(), ""));
             }
         }
+    }
+
+    /// Publishes what was fetched as it came, where nothing is to be composed into it; the rest is returned.
+    fn publish_arrivals(&mut self, compose: Vec<Name>) -> Vec<Name> {
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        let mut ready = vec![];
+        let rest = compose.into_iter().filter_map(|apex| {
+            let source = self.sources.zones.get(&apex);
+            let as_it_came = source.is_some_and(|source| source.fetched().is_some() && source.is_left_alone());
+            match arrivals.remove(&apex).filter(|_| as_it_came) {
+                Some(Arrival { zone, findings }) => {
+                    let change = Change::Fetched { apex, zone, findings };
+                    ready.push(self.publisher.prepare(change));
+                    None
+                }
+                None => Some(apex),
+            }
+        });
+        let rest = rest.collect();
+        self.publish_batch(ready);
+        rest
     }
 
     /// Has zones fetched that are to be, and others no more.

@@ -136,6 +136,7 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
         notifier: exchange.notifier(),
         refresher: exchange.refresher(),
         fetched,
+        arrivals: BTreeMap::new(),
         followed: BTreeMap::new(),
     };
     engine.news.add(key_findings);

@@ -22,7 +22,7 @@ pub mod stored;
 mod told;
 
 pub use notifier::Notifier;
-pub use refresher::{Event, RefreshStatus, Refresher};
+pub use refresher::{Arrival, Event, RefreshStatus, Refresher};
 pub use status::{Known, SecondaryStatus, ZoneStatus};
 
 use crate::publish::SharedZones;

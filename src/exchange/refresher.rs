@@ -9,6 +9,7 @@ use super::primary::{self, Failure};
 use super::status::spoken;
 use super::{Shared, stored};
 use crate::catalog;
+use crate::finding::Finding;
 use crate::name::Name;
 use crate::publish::Serial;
 use crate::record::Record;
@@ -38,12 +39,27 @@ const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LONGEST_RETRY: Duration = Duration::from_secs(600);
 
 /// What became of a zone that this server is a secondary of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Event {
-    /// Another version of it is stored.
-    Arrived(Name),
+    /// Another version of it is stored, and is this.
+    Arrived(Name, Arrival),
     /// No primary has confirmed it for as long as its SOA allows.
     Expired(Name),
+}
+
+/// A version of a zone as it came, ready to be served if nothing is to be composed into it.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The zone.
+    pub zone: Arc<Zone>,
+    /// What the operator should know of it.
+    pub findings: Vec<Finding>,
+}
+
+impl Arrival {
+    fn soa(&self) -> Option<Record> {
+        self.zone.records().next()
+    }
 }
 
 /// Where events go.
@@ -138,7 +154,7 @@ impl fmt::Display for RefreshStatus {
 enum Ended {
     Loaded(Option<(Record, Option<SystemTime>)>),
     Confirmed(Remote, SystemTime),
-    Stored(Remote, Record, SystemTime),
+    Stored(Remote, Arrival, SystemTime),
     Failed,
 }
 
@@ -365,10 +381,10 @@ impl Manager {
             Ended::Loaded(Some((soa, confirmed))) => (zone.soa, zone.confirmed) = (Some(soa), confirmed),
             Ended::Loaded(None) => {}
             Ended::Confirmed(by, at) => zone.good(by, at),
-            Ended::Stored(by, soa, at) => {
-                zone.soa = Some(soa);
+            Ended::Stored(by, arrival, at) => {
+                zone.soa = arrival.soa();
                 zone.good(by, at);
-                (self.tell)(Event::Arrived(apex.clone()));
+                (self.tell)(Event::Arrived(apex.clone(), arrival));
             }
             Ended::Failed => zone.failures += 1,
         }
@@ -488,9 +504,9 @@ impl Refresh {
         for remote in primaries {
             let _turn = self.turns.take(remote.address).await;
             match self.ask(remote).await {
-                Ok(Answer::Newer(soa, at)) => {
+                Ok(Answer::Newer(arrival, at)) => {
                     self.tell_success(remote);
-                    return Ended::Stored(remote.clone(), soa, at);
+                    return Ended::Stored(remote.clone(), arrival, at);
                 }
                 Ok(Answer::Same(at)) => match self.confirm(at).await {
                     Ok(()) => {
@@ -578,17 +594,17 @@ impl Refresh {
             }
         };
         let count = records.len();
-        let (soa, at) = self.store(records, expire).await?;
+        let (arrival, at) = self.store(records, expire).await?;
         tracing::info!(
             zone = %self.apex,
-            serial = serial_of(&soa),
+            serial = arrival.zone.serial(),
             primary = %remote,
             kind,
             records = count,
             ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "zone fetched"
         );
-        Ok(Answer::Newer(soa, at))
+        Ok(Answer::Newer(arrival, at))
     }
 
     fn tell_unusable(&self, remote: &Remote, reason: &dyn fmt::Display) {
@@ -608,11 +624,11 @@ impl Refresh {
         }
     }
 
-    /// Stores the records if they make a zone; returns its SOA and when it was confirmed.
-    async fn store(&self, records: Vec<Record>, expire: Option<u32>) -> Result<(Record, SystemTime), Refused> {
+    /// Stores the records if they make a zone; returns that and when it was confirmed.
+    async fn store(&self, records: Vec<Record>, expire: Option<u32>) -> Result<(Arrival, SystemTime), Refused> {
         let (apex, path) = (self.apex.clone(), self.path.clone());
         on_a_thread(move || {
-            let (zone, _) = Zone::build(&apex, &records, &[]).map_err(|error| Refused::NoZone(error.0.what))?;
+            let (zone, findings) = Zone::build(&apex, &records, &[]).map_err(|error| Refused::NoZone(error.0.what))?;
             let records: Vec<Record> = zone.records().collect();
             if zone.is_catalog() {
                 // RFC 9432 §5.1: a broken one changes nothing.
@@ -621,8 +637,8 @@ impl Refresh {
             let at = records.first().map(|soa| confirmed_at(soa, expire, SystemTime::now()));
             let at = at.ok_or(Refused::Disordered)?;
             stored::write(&path, &records, at)?;
-            let soa = records.into_iter().next().ok_or(Refused::Disordered)?;
-            Ok((soa, at))
+            let zone = Arc::new(zone);
+            Ok((Arrival { zone, findings }, at))
         })
         .await
     }
@@ -632,8 +648,8 @@ impl Refresh {
 enum Answer {
     /// What we have is the newest.
     Same(SystemTime),
-    /// Another version is stored; its SOA.
-    Newer(Record, SystemTime),
+    /// Another version is stored.
+    Newer(Arrival, SystemTime),
 }
 
 /// Why a primary's answer changes nothing.

@@ -23,6 +23,7 @@ use crate::compose::{Composed, Composition};
 use crate::finding::{Finding, Place};
 use crate::keys::DkimKey;
 use crate::name::Name;
+use crate::record::Record;
 use crate::transfer::{Delta, SharedPolicies};
 use crate::zone::Zone;
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +44,15 @@ pub enum Change<'a> {
         composition: Composition<'a>,
         /// Where the SOA is written, for the findings about serials.
         soa: Option<Place>,
+    },
+    /// A version of a zone that is served as it came from another server.
+    Fetched {
+        /// The apex.
+        apex: Name,
+        /// The zone.
+        zone: Arc<Zone>,
+        /// What the operator should know of it.
+        findings: Vec<Finding>,
     },
     /// The zone is to be served and there is no data of it: a secondary's that was not fetched yet or that expired.
     Unavailable {
@@ -317,7 +327,10 @@ fn in_lower_case(apex: &Name) -> impl Iterator<Item = u8> {
 impl Change<'_> {
     fn apex(&self) -> &Name {
         match self {
-            Self::Serve { apex, .. } | Self::Unavailable { apex } | Self::Remove { apex } => apex,
+            Self::Serve { apex, .. }
+            | Self::Fetched { apex, .. }
+            | Self::Unavailable { apex }
+            | Self::Remove { apex } => apex,
         }
     }
 }
@@ -362,6 +375,7 @@ pub fn judge_serial(zone: &Zone, composed: bool, soa: Option<&Place>, stored: &Z
 fn prepare(change: Change<'_>, states: &ZoneStates) -> Prepared {
     let (apex, composition, soa) = match change {
         Change::Serve { apex, composition, soa } => (apex, composition, soa),
+        Change::Fetched { apex, zone, findings } => return fetched(apex, zone, findings, states),
         Change::Unavailable { apex } => return unavailable(apex, states),
         Change::Remove { apex } => return removal(apex, states),
     };
@@ -405,6 +419,20 @@ fn prepare(change: Change<'_>, states: &ZoneStates) -> Prepared {
     findings.extend(told);
     Prepared {
         zone: Some(Arc::new(zone.with_serial(state.published.0))),
+        ..served(apex, before, state, composed, findings)
+    }
+}
+
+/// The zone is built, its state decided.
+fn served(
+    apex: Name,
+    before: Option<&ZoneState>,
+    state: ZoneState,
+    composed: Vec<Composed>,
+    findings: Vec<Finding>,
+) -> Prepared {
+    Prepared {
+        zone: None,
         state: (before != Some(&state)).then_some(state),
         published: Published {
             fate: Fate::Served,
@@ -415,6 +443,33 @@ fn prepare(change: Change<'_>, states: &ZoneStates) -> Prepared {
             findings,
             apex,
         },
+    }
+}
+
+/// A zone that is served as it came keeps its serial, unless one of ours went before.
+fn fetched(apex: Name, zone: Arc<Zone>, mut findings: Vec<Finding>, states: &ZoneStates) -> Prepared {
+    let before = states.get(&ApexDigest::of(&apex));
+    let offer = Offer {
+        apex: &apex,
+        soa: None,
+        file: Serial(zone.serial()),
+        composed: false,
+        hash: hash(&zone),
+    };
+    let (state, told) = offer.decide(before);
+    findings.extend(told);
+    let zone = match state.published.0 {
+        serial if serial == zone.serial() => Ok(zone),
+        serial => {
+            let records: Vec<Record> = zone.records().collect();
+            Zone::build(&apex, &records, &[]).map(|(zone, _)| Arc::new(zone.with_serial(serial)))
+        }
+    };
+    // It was a zone once and is one again.
+    let zone = zone.map_err(|error| findings.push(error.0)).ok();
+    Prepared {
+        zone,
+        ..served(apex, before, state, vec![], findings)
     }
 }
 
