@@ -64,6 +64,7 @@ impl Names {
     }
 
     /// Where `name` stands.
+    #[inline(always)]
     pub(super) fn find(&self, message: &[u8], name: &[u8]) -> Option<u16> {
         let known = self.places.get(..self.count).unwrap_or_default();
         known
@@ -73,12 +74,16 @@ impl Names {
     }
 }
 
-/// Does `name` stand at `offset`? Pointers in the message are our own and lead back.
-fn stands_at(message: &[u8], mut offset: usize, name: &[u8]) -> bool {
+/// Does `name` stand at `offset`?
+#[inline(always)]
+fn stands_at(message: &[u8], offset: usize, name: &[u8]) -> bool {
     // Most often it does, whole and in the same case. A name is not the front of another: it ends in a zero.
-    if message.get(offset..offset + name.len()) == Some(name) {
-        return true;
-    }
+    message.get(offset..offset + name.len()) == Some(name) || leads_to(message, offset, name)
+}
+
+/// The same label by label, over pointers, which are our own and lead back.
+#[inline(never)]
+fn leads_to(message: &[u8], mut offset: usize, name: &[u8]) -> bool {
     let mut at = 0;
     while let (Some(&len), Some(&asked)) = (message.get(offset), name.get(at)) {
         if len >= 0xc0 {

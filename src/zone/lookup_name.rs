@@ -53,7 +53,7 @@ impl LookupName {
     }
 
     /// Lowers in chunks, whatever stands in the message behind the name; the last chunk of a short message overlaps.
-    #[inline]
+    #[inline(always)]
     fn lower_from(&mut self, wire: &[u8]) {
         let Some(last) = wire.len().checked_sub(CHUNK) else {
             self.lower[..wire.len()].copy_from_slice(wire);
