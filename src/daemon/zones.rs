@@ -8,20 +8,21 @@
 //! nothing is composed are not kept: the served zone has them, and its file is read again when
 //! needed.
 
-use super::base::{Base, PackedBase};
+use super::base::PackedBase;
 use super::file_at::{Directories, FileAt};
-use super::fileless;
-use crate::config::{Apex, Catalog, Config, ConfigError, TransferTable, ZoneConfig, find};
-use crate::exchange::stored;
+use crate::config::{Config, ConfigError, TransferTable, ZoneConfig, find};
 use crate::finding::{Finding, Place};
 use crate::mail::MailPolicy;
 use crate::name::Name;
-use crate::record::Record;
 use crate::transfer::Remote;
 use crate::watch::Kind;
-use crate::zonefile::{self, Open};
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+
+mod kind;
+mod reading;
+
+pub(super) use reading::Reading;
 
 /// Every zone there is a file for, and what was last read of it.
 #[derive(Debug, Default)]
@@ -83,27 +84,6 @@ pub(super) struct Fetched {
     pub(super) path: PathBuf,
     /// No primary has confirmed it for too long.
     pub(super) expired: bool,
-}
-
-/// What reading a zone's files gave.
-pub(super) struct Reading {
-    /// The records to serve; `None` when there never was a good version.
-    pub(super) base: Option<Base>,
-    /// Where the SOA stands.
-    pub(super) soa: Option<Place>,
-    /// The files that were included.
-    included: Vec<PathBuf>,
-    /// What the operator should know.
-    pub(super) findings: Vec<Finding>,
-    good: bool,
-}
-
-impl Fetched {
-    /// For reports.
-    pub(super) fn from(&self) -> String {
-        let primaries: Vec<String> = self.primaries.iter().map(ToString::to_string).collect();
-        format!("fetched from {}", primaries.join(", "))
-    }
 }
 
 impl ZoneFiles {
@@ -269,19 +249,6 @@ impl ZoneFiles {
     }
 }
 
-impl Reading {
-    /// Of a zone that has no files.
-    pub(super) fn nothing() -> Self {
-        Self {
-            base: None,
-            soa: None,
-            included: vec![],
-            findings: vec![],
-            good: true,
-        }
-    }
-}
-
 impl ZoneSource {
     fn note_file(&mut self, apex: &Name, path: PathBuf, there: bool, directories: &mut Directories) {
         self.file_stale = true;
@@ -337,87 +304,6 @@ impl ZoneSource {
         });
         if empty {
             self.more = None;
-        }
-    }
-
-    fn is_zone(&self) -> bool {
-        self.file.is_some() || self.without_file().is_some() || self.fetched().is_some()
-    }
-
-    /// What the zone is fetched from, if it has neither a zone file nor `[zone]`.
-    pub(super) fn fetched(&self) -> Option<&Fetched> {
-        let makes_itself = self.file.is_some() || self.table().is_some();
-        self.more.as_ref()?.fetched.as_ref().filter(|_| !makes_itself)
-    }
-
-    /// The `[catalog]` of the policy file.
-    pub(super) fn catalog(&self) -> Option<&Catalog> {
-        self.more.as_ref()?.config.as_ref()?.catalog.as_ref()
-    }
-
-    /// Is it a list of zones?
-    pub(super) fn is_catalog(&self) -> bool {
-        self.catalog().is_some()
-    }
-
-    /// Is nothing to be composed into it? A catalog is none of anybody's domains, and a fetched zone is a faithful copy
-    /// unless its own file has a `[mail]`.
-    pub(super) fn is_left_alone(&self) -> bool {
-        let config = self.more.as_ref().and_then(|more| more.config.as_ref());
-        let has_mail = config.is_some_and(|config| config.mail.is_written());
-        self.is_catalog() || self.fetched().is_some() && !has_mail
-    }
-
-    /// Has it neither a file nor a catalog?
-    fn is_nothing(&self) -> bool {
-        let is_member = self.more.as_ref().is_some_and(|more| more.member.is_some());
-        self.file.is_none() && self.policy_file().is_none() && !is_member
-    }
-
-    /// Is there no data to serve of a zone that is fetched?
-    pub(super) fn is_unavailable(&self) -> bool {
-        self.fetched()
-            .is_some_and(|fetched| fetched.expired || !fetched.path.exists())
-    }
-
-    /// Another version of the zone was fetched, or it expired.
-    pub(super) fn note_fetched(&mut self, expired: bool) {
-        self.file_stale = true;
-        if let Some(fetched) = self.more.as_mut().and_then(|more| more.fetched.as_mut()) {
-            fetched.expired = expired;
-        }
-    }
-
-    /// The `[zone]` of the policy file, used or not.
-    fn table(&self) -> Option<&Apex> {
-        self.more.as_ref()?.config.as_ref()?.apex.as_ref()
-    }
-
-    /// What makes the zone when there is no zone file.
-    pub(super) fn without_file(&self) -> Option<&Apex> {
-        self.table().filter(|_| self.file.is_none())
-    }
-
-    /// The file that makes the zone.
-    pub(super) fn origin(&self, apex: &Name) -> Option<PathBuf> {
-        let of_table = || Some(self.without_file()?.place.file.clone());
-        self.file(apex)
-            .or_else(of_table)
-            .or_else(|| Some(self.fetched()?.path.clone()))
-    }
-
-    /// What is amiss with the two kinds of files as they are together.
-    pub(super) fn judge(&self, apex: &Name) -> Option<Finding> {
-        match (self.file(apex), self.table()) {
-            (Some(file), Some(zone)) => Some(fileless::unused(zone, &file)),
-            (None, None) if self.fetched().is_some() => None,
-            (None, None) => {
-                let more = self.more.as_ref()?;
-                // One that never could be read has been told of.
-                more.config.as_ref()?;
-                Some(fileless::policy_without_zone(more.policies.first()?, apex))
-            }
-            _ => None,
         }
     }
 
@@ -480,107 +366,6 @@ impl ZoneSource {
         }
         findings
     }
-
-    /// The records of the zone file. Read anew if it has changed or if its records were not kept;
-    /// a file that does not parse gives the records last kept, or else `served`, those of the zone
-    /// that is served.
-    pub(super) fn read(&self, apex: &Name, open: &dyn Open, served: impl FnOnce() -> Option<Vec<Record>>) -> Reading {
-        let of_table = |zone| fileless::base(zone, apex);
-        let fetched = || {
-            let fetched = self.fetched().filter(|_| !self.is_unavailable());
-            fetched.map(|fetched| fetched.path.clone())
-        };
-        let Some(path) = &self.file(apex).or_else(fetched) else {
-            return self.without_file().map_or_else(Reading::nothing, |zone| Reading {
-                soa: Some(zone.place.clone()),
-                base: Some(of_table(zone)),
-                ..Reading::nothing()
-            });
-        };
-        let kept = || {
-            self.more
-                .as_ref()
-                .and_then(|more| Some((more, more.base.as_ref()?.unpack())))
-        };
-        if !self.file_stale
-            && let Some((more, base)) = kept()
-        {
-            return Reading {
-                soa: base.soa(),
-                base: Some(base),
-                included: more.included.clone(),
-                findings: more.findings.clone(),
-                good: true,
-            };
-        }
-        match zonefile::read(path, apex, open) {
-            Ok(file) => {
-                let included = included(&file.files);
-                let base = Base {
-                    records: file.records,
-                    places: file.places,
-                    files: file.files,
-                };
-                let mut findings = file.findings;
-                let ignored = self.more.iter().flat_map(|more| &more.ignored);
-                findings.extend(duplicates(path, ignored, "zone"));
-                Reading {
-                    soa: base.soa(),
-                    base: Some(base),
-                    included,
-                    findings,
-                    good: true,
-                }
-            }
-            Err(unreadable) => {
-                let unplaced = |records| Base {
-                    records,
-                    places: vec![],
-                    files: vec![],
-                };
-                let base = kept().map(|(_, base)| base).or_else(|| self.table().map(of_table));
-                let base = base.or_else(|| served().map(unplaced));
-                let rest = if base.is_some() {
-                    "the last good version stays served"
-                } else {
-                    "the zone is not served until then"
-                };
-                let finding = unreadable.finding.and_then_cure(rest);
-                let included = included(&unreadable.files);
-                Reading {
-                    base,
-                    soa: Some(Place::file(path)),
-                    included,
-                    findings: vec![finding],
-                    good: false,
-                }
-            }
-        }
-    }
-}
-
-impl More {
-    /// Takes over from whom the zone is to be fetched.
-    fn follow_primaries(&mut self, apex: &Name, defaults: &Config) {
-        let of_catalog = self.member.as_ref().map(|member| &member.transfer);
-        let own = self.config.as_ref().map(|config| &config.transfer).or(of_catalog);
-        let primaries = own.map_or_else(Vec::new, |own| defaults.transfer.with(own).primaries);
-        let path = stored::path(&defaults.state, apex);
-        let expired = match &self.fetched {
-            Some(fetched) => fetched.expired,
-            None => !primaries.is_empty() && stored::is_expired(&path),
-        };
-        self.fetched = (!primaries.is_empty()).then_some(Fetched {
-            primaries,
-            path,
-            expired,
-        });
-    }
-}
-
-/// All files but the zone file itself.
-fn included(files: &[PathBuf]) -> Vec<PathBuf> {
-    files.iter().skip(1).map(|path| normal(path)).collect()
 }
 
 fn duplicates<'p>(
@@ -626,20 +411,4 @@ fn apex_of(path: &Path) -> Result<Name, Finding> {
         )
         .at(Place::file(path))
     })
-}
-
-/// The same path without `.` and `..`, as the watcher writes it.
-fn normal(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut out = PathBuf::new();
-    for component in absolute.components() {
-        match component {
-            Component::ParentDir => {
-                out.pop();
-            }
-            Component::CurDir => {}
-            other => out.push(other),
-        }
-    }
-    out
 }

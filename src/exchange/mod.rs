@@ -8,6 +8,7 @@
 //! | `notifier` | who is to be told of which change |
 //! | `told` | telling one server, until it answers or patience ends |
 //! | `nameservers` | the addresses of a zone's name servers |
+//! | `refresh` | one refresh of one of them |
 //! | `refresher` | the zones this server is a secondary of, and their timers |
 //! | `primary` | asking a primary for its serial and for the zone |
 //! | `status` | how a zone stands with the other servers |
@@ -16,13 +17,15 @@
 mod nameservers;
 mod notifier;
 mod primary;
+mod refresh;
 mod refresher;
 mod status;
 pub mod stored;
 mod told;
 
 pub use notifier::Notifier;
-pub use refresher::{Arrival, Event, RefreshStatus, Refresher};
+pub use refresh::Arrival;
+pub use refresher::{Event, RefreshStatus, Refresher};
 pub use status::{Known, SecondaryStatus, ZoneStatus};
 
 use crate::publish::SharedZones;
