@@ -111,6 +111,31 @@ fn both_sides_of_a_transfer_are_seen() {
 }
 
 #[test]
+fn reload_asks_the_primaries_too() {
+    let mut primary = House::new("[transfer]\nallow = [\"127.0.0.1\"]\nnotify_nameservers = false\n");
+    primary.write("zones/example.org.zone", ZONE);
+    primary.start(&["example.org"]);
+    let mut secondary = House::new("");
+    let table = format!("[transfer]\nprimaries = [\"{}\"]\n", primary.address);
+    secondary.write("zones/example.org.toml", table);
+    secondary.launch(&[], Path::new(BINARY));
+    let says = |house: &House, text: &str| {
+        house.wait_for_answer(text, "www.example.org", TXT, |message| message.texts(TXT) == [text]);
+    };
+    says(&secondary, "first");
+    let changed = ZONE.replace("first", "second").replace("100 3600", "101 3600");
+    primary.replace("zones/example.org.zone", changed);
+    says(&primary, "second");
+    assert_eq!(
+        secondary.texts("www.example.org", TXT),
+        ["first"],
+        "nobody has told of it"
+    );
+    assert!(secondary.command(&["reload"]).status.success());
+    says(&secondary, "second");
+}
+
+#[test]
 fn a_zone_that_was_never_fetched_is_answered_with_servfail() {
     let mut house = House::new("");
     let nobody = free_port();

@@ -85,7 +85,8 @@ pub enum Command {
 
     /// Make the running server read everything again, as SIGHUP does
     ///
-    /// Changes are followed without it. Use it where they cannot be seen, as on some network file systems.
+    /// Changes are followed without it. Use it where they cannot be seen, as on some network file systems. The
+    /// primaries of zones that are fetched are asked again, too.
     Reload,
 
     /// Show what the running server serves and since when

@@ -134,6 +134,7 @@ impl Engine {
         self.sources.note(gone);
         self.sources.all_stale();
         self.publish();
+        self.followed.keys().for_each(|apex| self.refresher.refresh(apex));
         tracing::info!(zones = self.zones.load().len(), "everything was read again");
     }
 

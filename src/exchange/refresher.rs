@@ -15,7 +15,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
@@ -182,7 +182,7 @@ struct Manager {
     zones: HashMap<Name, Secondary>,
     /// When each zone that is not busy is due.
     timers: BTreeSet<(Instant, Name)>,
-    done: UnboundedSender<(Name, Ended)>,
+    done: UnboundedSender<(Name, PathBuf, Ended)>,
     turns: Arc<Turns>,
 }
 
@@ -190,7 +190,7 @@ impl Manager {
     async fn run(
         mut self,
         mut orders: UnboundedReceiver<Order>,
-        mut ended: UnboundedReceiver<(Name, Ended)>,
+        mut ended: UnboundedReceiver<(Name, PathBuf, Ended)>,
         notified: Arc<Notified>,
     ) {
         loop {
@@ -206,7 +206,7 @@ impl Manager {
                     Some(order) => self.obey(order),
                     None => return,
                 },
-                Some((apex, how)) = ended.recv() => self.end(apex, how),
+                Some((apex, path, how)) = ended.recv() => self.end(apex, &path, how),
                 () = notified.more.notified() => {
                     let zones = std::mem::take(&mut *notified.zones.lock().unwrap_or_else(PoisonError::into_inner));
                     for (apex, by) in zones {
@@ -245,7 +245,7 @@ impl Manager {
                     let records = stored::read(&path, &apex).ok();
                     let soa = records.and_then(|records| records.into_iter().next());
                     let loaded = soa.map(|soa| (soa, stored::confirmed(&path)));
-                    let _ = done.send((apex, Ended::Loaded(loaded)));
+                    let _ = done.send((apex, path, Ended::Loaded(loaded)));
                 });
             }
             Order::Forget(apex) => {
@@ -334,12 +334,16 @@ impl Manager {
         let (primaries, done) = (zone.primaries.clone(), self.done.clone());
         tokio::spawn(async move {
             let ended = task.run(&primaries).await;
-            let _ = done.send((task.apex, ended));
+            let _ = done.send((task.apex, task.path, ended));
         });
     }
 
-    fn end(&mut self, apex: Name, how: Ended) {
-        let Some(zone) = self.zones.get_mut(&apex) else { return };
+    fn end(&mut self, apex: Name, path: &Path, how: Ended) {
+        let Some(zone) = self.zones.get_mut(&apex) else {
+            // It was forgotten while it was fetched: what came since goes as well.
+            stored::forget(path);
+            return;
+        };
         zone.busy = false;
         let succeeded = !matches!(how, Ended::Failed);
         match how {

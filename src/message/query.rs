@@ -5,6 +5,7 @@
 //! rest of the message up to its last octet, with EDNS picked out (RFC 6891 §6.1.1: at most one
 //! OPT, owned by the root).
 
+use super::reader::skip_name;
 use super::{HEADER_LEN, OPT_LEN, Options, Rcode, flags};
 use crate::name;
 use crate::record::RecordType;
@@ -216,18 +217,6 @@ fn record_at(bytes: &[u8], at: usize) -> Option<(&[u8; 10], &[u8], usize)> {
     let data = at + 10;
     let after = data + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
     Some((fixed, bytes.get(data..after)?, after))
-}
-
-/// The octet behind a possibly compressed name; pointers are not followed, only skipped.
-fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        match *bytes.get(at)? {
-            0 => return Some(at + 1),
-            len @ 1..=63 => at += 1 + usize::from(len),
-            0xc0.. => return bytes.get(at + 1).map(|_| at + 2),
-            _ => return None,
-        }
-    }
 }
 
 #[cfg(test)]
