@@ -12,7 +12,7 @@
 //! | floor | modules |
 //! |---|---|
 //! | 1 the protocol | [`name`] [`record`] [`message`] [`tsig`] [`tls`] and [`finding`], the shape of advice to the operator |
-//! | 2 the data | [`zonefile`] [`zone`] [`keys`] [`mail`] |
+//! | 2 the data | [`zonefile`] [`zone`] [`keys`] [`mail`] [`catalog`] |
 //! | 3 the engine | [`compose`] [`publish`] [`transfer`] [`answer`] |
 //! | 4 the edges | [`config`] [`watch`] [`exchange`] [`server`] [`control`] [`cli`] |
 //!
@@ -24,7 +24,6 @@ pub mod finding;
 pub mod message;
 pub mod name;
 pub mod record;
-mod throttle;
 pub mod tls;
 pub mod tsig;
 
@@ -45,4 +44,5 @@ pub mod control;
 pub mod daemon;
 pub mod exchange;
 pub mod server;
+mod throttle;
 pub mod watch;

@@ -1,10 +1,10 @@
 //! NOTIFY of primaries (RFC 1996): who is none is refused, and what he says is passed on to whoever fetches zones.
 
-use super::{Answered, Client, Settings, signed};
+use super::{Answered, Client, Settings};
 use crate::message::{Message, Rcode, flags, write_error};
 use crate::name::Name;
 use crate::record::RecordType;
-use crate::transfer::{Transfers, notify};
+use crate::transfer::{Heard, Transfers, notify};
 use crate::tsig::{Session, SignedQuery};
 use crate::zone::ZoneSet;
 
@@ -40,7 +40,11 @@ pub(super) fn answer(
         match transfers.keys.load().verify(signed, now) {
             Ok(good) => session = Some(good),
             Err(why) => {
-                signed::tell(client, &why, "a NOTIFY is not believed");
+                transfers.hear(Heard::Disbelieved {
+                    from: (client.peer)().map(|peer| peer.ip()),
+                    what: "a NOTIFY is not believed",
+                    reason: &why,
+                });
                 let len = reply(out, &plain, end, Rcode::NOTAUTH);
                 let len = len.and_then(|len| why.append_to(signed, out, len, now));
                 return Ok(len.map(Answered::unclassified));
@@ -89,12 +93,14 @@ fn heed(
             "`[transfer] primaries` of {apex} does not name it{}",
             key.map_or("", |_| " with this key")
         );
-        signed::tell(client, &reason, "NOTIFY of a server that is no primary of the zone");
+        transfers.hear(Heard::Disbelieved {
+            from: Some(peer),
+            what: "NOTIFY of a server that is no primary of the zone",
+            reason: &reason,
+        });
         return Rcode::REFUSED;
     }
-    if let Some(inbox) = &transfers.inbox {
-        inbox(&apex, peer);
-    }
+    transfers.hear(Heard::Notified { apex: &apex, by: peer });
     Rcode::NOERROR
 }
 

@@ -4,11 +4,9 @@
 
 use super::{Answered, Client, Settings, Signed};
 use crate::message::{HEADER_LEN, Query, Rcode, write_error};
-use crate::throttle::Throttle;
+use crate::transfer::Heard;
 use crate::tsig::SignedQuery;
 use crate::zone::ZoneSet;
-use std::fmt;
-use std::time::{Duration, Instant};
 
 /// Answers `query` if it is signed; `Err(())` when it is not.
 #[cold]
@@ -50,23 +48,18 @@ pub(super) fn answer(
             })
         }
         Err(refusal) => {
-            tell(client, &refusal, "a signed query is not believed");
+            if let Some(transfers) = &settings.transfers {
+                transfers.hear(Heard::Disbelieved {
+                    from: (client.peer)().map(|peer| peer.ip()),
+                    what: "a signed query is not believed",
+                    reason: &refusal,
+                });
+            }
             let len = write_error(out, &plain, query.question_end.max(HEADER_LEN), Rcode::NOTAUTH, payload);
             len.and_then(|len| refusal.append_to(&signed, out, len, now))
                 .map(Answered::unclassified)
         }
     })
-}
-
-/// Tells the operator of a message that is not believed, for the other server's log may be out of his reach; a line a
-/// second at most, for anybody may send one.
-#[cold]
-pub(super) fn tell(client: &Client<'_>, reason: &dyn fmt::Display, what: &'static str) {
-    static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
-    if let Some(untold) = THROTTLE.admit(Instant::now()) {
-        let from = (client.peer)().map(|peer| tracing::field::display(peer.ip()));
-        tracing::info!(from, %reason, untold, "{what}");
-    }
 }
 
 /// There is no TSIG record.

@@ -30,7 +30,6 @@ use crate::cli::Paint;
 use crate::config::{Config, ConfigError, Identity};
 use crate::control::{self, ControlError, Pending};
 use crate::exchange::Exchange;
-use crate::name::Name;
 use crate::publish::{Publisher, SharedZones, StoreError};
 use crate::server::systemd::Notifier;
 use crate::server::{BindError, Encrypted, Inherited, Listen, RateLimit, Running, Server};
@@ -117,8 +116,7 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
         tell,
     )
     .map_err(StartError::System)?;
-    let refresher = exchange.refresher();
-    let inbox = Arc::new(move |apex: &Name, by| refresher.notified(apex, by));
+    let inbox = transfers::inbox(exchange.refresher());
     settings.transfers = Some(Arc::new(rules.transfers(publisher.journal(), ledger, inbox)));
     let signals = signals::listen(waker.clone()).map_err(StartError::System)?;
     let orders = control::listen(&config.state, move || waker.wake())?;

@@ -2,15 +2,18 @@
 
 use super::zones::ZoneFiles;
 use crate::config::{Config, TransferTable, TsigKey};
+use crate::exchange::Refresher;
 use crate::finding::{Finding, Place};
 use crate::name::Name;
 use crate::publish::Journal;
-use crate::transfer::{Inbox, Ledger, Policies, SharedPolicies, Transfers};
+use crate::throttle::Throttle;
+use crate::transfer::{Heard, Inbox, Ledger, Policies, SharedPolicies, Transfers};
 use crate::tsig::{Keyring, SharedKeyring};
 use crate::watch::{self, RootId};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// The files of keys.
@@ -171,6 +174,20 @@ impl TransferRules {
         let cure = "add the [[tsig]], or correct the name; what needs the key does not work until then";
         Some(Finding::error("tsig-key-unknown", what, cure).at(Place::file(file)))
     }
+}
+
+/// Where the workers tell what other servers said: NOTIFYs go to who fetches zones, and what is not believed into the
+/// log, a line a second at most, for anybody may send such a message.
+pub(super) fn inbox(refresher: Refresher) -> Inbox {
+    static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
+    Arc::new(move |heard| match heard {
+        Heard::Notified { apex, by } => refresher.notified(apex, by),
+        Heard::Disbelieved { from, what, reason } => {
+            if let Some(untold) = THROTTLE.admit(Instant::now()) {
+                tracing::info!(from = from.map(tracing::field::display), %reason, untold, "{what}");
+            }
+        }
+    })
 }
 
 fn read_key(wanted: &TsigKey) -> Result<crate::tsig::Key, Finding> {

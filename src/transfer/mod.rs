@@ -17,4 +17,4 @@ pub use incoming::{Arrived, Fault, Incoming, Limits, Step, apply, serial_of};
 pub use ledger::{Dealings, Ledger, Said};
 pub use outgoing::{Content, Outgoing, Oversize};
 pub use policy::{AddressPrefix, Allowed, Channel, Policies, Remote, Requester, SharedPolicies, TransferPolicy};
-pub use request::{Inbox, Refused, Transfers, is_request};
+pub use request::{Heard, Inbox, Refused, Transfers, is_request};

@@ -25,12 +25,33 @@ pub struct Transfers {
     pub journal: Option<Journal>,
     /// What was sent to whom.
     pub ledger: Ledger,
-    /// Hears of NOTIFYs of primaries; must not wait.
+    /// Hears what cannot be answered alone; must not wait.
     pub inbox: Option<Inbox>,
 }
 
-/// Hears of a zone that a primary at this address has told of.
-pub type Inbox = Arc<dyn Fn(&Name, IpAddr) + Send + Sync>;
+/// Hears what other servers say.
+pub type Inbox = Arc<dyn Fn(Heard<'_>) + Send + Sync>;
+
+/// What another server said that is more than a question.
+#[derive(Clone, Copy)]
+pub enum Heard<'h> {
+    /// A primary of the zone says that it has changed.
+    Notified {
+        /// The zone.
+        apex: &'h Name,
+        /// Where the primary is.
+        by: IpAddr,
+    },
+    /// A message that is not believed. Its sender's log may be out of the operator's reach.
+    Disbelieved {
+        /// Where it came from.
+        from: Option<IpAddr>,
+        /// What it is.
+        what: &'static str,
+        /// Why not.
+        reason: &'h dyn std::fmt::Display,
+    },
+}
 
 impl std::fmt::Debug for Transfers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -84,6 +105,13 @@ pub fn is_request(message: &[u8]) -> bool {
 }
 
 impl Transfers {
+    /// Passes on what another server said.
+    pub fn hear(&self, heard: Heard<'_>) {
+        if let Some(inbox) = &self.inbox {
+            inbox(heard);
+        }
+    }
+
     /// May this one have the zone?
     pub fn allows(&self, zone: &Zone, requester: &Requester<'_>) -> bool {
         self.policies.load().of(zone.apex()).allows(requester)
