@@ -138,11 +138,8 @@ pub fn members(apex: &Name, records: &[Record]) -> Result<Vec<Member>, Broken> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::name;
     use proptest::prelude::*;
-
-    fn name(text: &str) -> Name {
-        Name::from_text(text).unwrap()
-    }
 
     fn member(apex: &str, groups: &[&str]) -> Member {
         Member {

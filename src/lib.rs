@@ -44,5 +44,7 @@ pub mod control;
 pub mod daemon;
 pub mod exchange;
 pub mod server;
+#[cfg(test)]
+mod testing;
 mod throttle;
 pub mod watch;

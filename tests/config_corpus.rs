@@ -1,28 +1,17 @@
 //! Replays the corpus of the fuzz target `config`, whole and damaged in every simple way.
 
-#[path = "fuzz/config.rs"]
-mod property;
+#![allow(clippy::expect_used, reason = "a test may fail where it stands")]
 
-use std::path::Path;
+#[path = "fuzz/config.rs"]
+mod config;
+#[path = "fuzz/damage.rs"]
+mod damage;
+#[path = "fuzz/replay.rs"]
+mod replay;
 
 #[test]
 fn the_corpus_holds_whole_and_damaged() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/config");
-    let mut replayed = 0;
-    for entry in std::fs::read_dir(&corpus).unwrap() {
-        let octets = std::fs::read(entry.unwrap().path()).unwrap();
-        property::exercise(&octets);
-        for at in 0..octets.len() {
-            property::exercise(&octets[..at]);
-            let mut damaged = octets.clone();
-            for octet in [0, b'"', b'[', 0xff] {
-                damaged[at] = octet;
-                property::exercise(&damaged);
-            }
-            damaged.remove(at);
-            property::exercise(&damaged);
-        }
-        replayed += 1;
-    }
-    assert!(replayed >= 5, "the corpus is missing");
+    replay::corpus("config", 5, |octets| {
+        damage::exercise(octets, 1, b"\0\"[\xff", config::exercise)
+    });
 }

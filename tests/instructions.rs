@@ -19,11 +19,10 @@ use common::signpost::{BINARY, House};
 use signpost::answer::{Client, Settings, Transport, answer};
 use signpost::name::Name;
 use signpost::zone::{Zone, ZoneSet};
-use signpost::zonefile::{self, Open};
+use signpost::zonefile;
 use std::fmt::Write;
 use std::fs;
 use std::hint::black_box;
-use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -41,14 +40,6 @@ const QUESTIONS: usize = 20_000;
 const ROUNDS: usize = 2;
 /// Questions under way at once: two full batches.
 const OUTSTANDING: usize = 128;
-
-struct Text(String);
-
-impl Open for Text {
-    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-        Ok(self.0.clone().into_bytes())
-    }
-}
 
 /// Numbers that look random and are the same each time.
 struct Numbers(u64);
@@ -82,7 +73,7 @@ fn zone_text(numbers: &mut Numbers) -> String {
 fn zones(numbers: &mut Numbers) -> ZoneSet {
     let text = zone_text(numbers);
     let apex = Name::from_text(ZONE).unwrap();
-    let file = zonefile::read(Path::new("bench.test.zone"), &apex, &Text(text)).unwrap();
+    let file = zonefile::read(Path::new("bench.test.zone"), &apex, &text).unwrap();
     let (zone, _) = Zone::build(&apex, &file.records, &[]).unwrap();
     ZoneSet::default().with(&[(apex, Some(Arc::new(zone)))])
 }

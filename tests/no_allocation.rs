@@ -9,8 +9,7 @@
 use signpost::answer::{Client, Secrets, Settings, Transport, answer};
 use signpost::name::Name;
 use signpost::zone::{Zone, ZoneSet};
-use signpost::zonefile::{self, Open};
-use std::io;
+use signpost::zonefile;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,19 +39,11 @@ moved   DNAME new
 host.new A    192.0.2.80
 "#;
 
-struct Text(String);
-
-impl Open for Text {
-    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-        Ok(self.0.clone().into_bytes())
-    }
-}
-
 fn zones() -> ZoneSet {
     let apex = Name::from_text("example.org").unwrap();
     // One answer that is too long for a datagram.
     let big: String = (0..40).map(|i| format!("big TXT \"{i:0>100}\"\n")).collect();
-    let file = zonefile::read(Path::new("zone"), &apex, &Text(ZONE.to_owned() + &big)).unwrap();
+    let file = zonefile::read(Path::new("zone"), &apex, &(ZONE.to_owned() + &big)).unwrap();
     let (zone, _) = Zone::build(&apex, &file.records, &[]).unwrap();
     ZoneSet::default().with(&[(apex, Some(Arc::new(zone)))])
 }

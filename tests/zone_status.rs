@@ -8,12 +8,11 @@
 
 mod common;
 
-use common::free_port;
 use common::signpost::{BINARY, House};
 use common::wire::{SERVFAIL, TXT};
+use common::{free_port, wait_for};
 use std::path::Path;
 use std::process::Output;
-use std::time::{Duration, Instant};
 
 const ZONE: &str = "\
 $ORIGIN example.org.
@@ -30,16 +29,12 @@ fn stdout(output: &Output) -> String {
 
 /// Asks again and again until the status says all of these.
 fn wait_for_status(house: &House, words: &[&str]) -> (String, Option<i32>) {
-    let until = Instant::now() + Duration::from_secs(30);
-    loop {
+    wait_for(&format!("{words:?} in the status"), || {
         let output = house.command(&["zone", "status", "example.org"]);
         let said = stdout(&output);
-        if words.iter().all(|word| said.contains(word)) {
-            return (said, output.status.code());
-        }
-        assert!(Instant::now() < until, "{words:?} not in\n{said}\n{}", house.log());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        let all = words.iter().all(|word| said.contains(word));
+        all.then(|| (said, output.status.code()))
+    })
 }
 
 #[test]

@@ -4,19 +4,10 @@
 use super::*;
 use crate::name::Name;
 use crate::zone::Zone;
-use crate::zonefile::{self, Open};
+use crate::zonefile;
 use hickory_proto::op::Message;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
-
-struct Text(String);
-
-impl Open for Text {
-    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-        Ok(self.0.clone().into_bytes())
-    }
-}
 
 const EXAMPLE: &str = r#"
 $TTL 3600
@@ -59,7 +50,7 @@ big        TXT   "41234567890123456789012345678901234567890123456789012345678901
 
 fn zone(apex: &str, text: &str) -> (Name, Option<Arc<Zone>>) {
     let apex = Name::from_text(apex).unwrap();
-    let file = zonefile::read(Path::new("test.zone"), &apex, &Text(text.into())).unwrap();
+    let file = zonefile::read(Path::new("test.zone"), &apex, &text).unwrap();
     let (zone, _) = Zone::build(&apex, &file.records, &[]).unwrap();
     (apex, Some(Arc::new(zone)))
 }

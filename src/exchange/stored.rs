@@ -95,10 +95,7 @@ pub(super) fn forget(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn name(text: &str) -> Name {
-        Name::from_text(text).unwrap()
-    }
+    use crate::testing::name;
 
     #[test]
     fn each_name_has_a_file_of_its_own() {

@@ -2,20 +2,8 @@
 
 use crate::name::Name;
 use crate::record::{Record, RecordType};
+pub(crate) use crate::testing::{name, ns, record};
 use std::net::{Ipv4Addr, Ipv6Addr};
-
-pub(crate) fn name(text: &str) -> Name {
-    Name::from_text(text).unwrap()
-}
-
-pub(crate) fn record(owner: &str, rtype: RecordType, rdata: impl Into<Box<[u8]>>) -> Record {
-    Record {
-        owner: name(owner),
-        rtype,
-        ttl: 3600,
-        rdata: rdata.into(),
-    }
-}
 
 pub(crate) fn txt(owner: &str, text: &str) -> Record {
     Record::text(name(owner), RecordType::TXT, 3600, text.as_bytes())
@@ -31,10 +19,6 @@ pub(crate) fn a(owner: &str, address: &str) -> Record {
 
 pub(crate) fn aaaa(owner: &str, address: &str) -> Record {
     record(owner, RecordType::AAAA, address.parse::<Ipv6Addr>().unwrap().octets())
-}
-
-pub(crate) fn ns(owner: &str, target: &str) -> Record {
-    record(owner, RecordType::NS, name(target).as_wire())
 }
 
 pub(crate) fn cname(owner: &str, target: &str) -> Record {

@@ -229,11 +229,8 @@ pub fn read_name(bytes: &[u8], start: usize) -> Option<(Name, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::name;
     use proptest::prelude::*;
-
-    fn name(text: &str) -> Name {
-        Name::from_text(text).unwrap()
-    }
 
     #[test]
     fn follows_pointers_back_but_not_in_circles() {

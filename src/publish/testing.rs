@@ -2,25 +2,13 @@
 
 use super::Change;
 use crate::compose::{Composed, Composition};
-use crate::name::Name;
 use crate::record::{Record, RecordType};
+pub(super) use crate::testing::name;
+use crate::testing::record;
 use std::borrow::Cow;
 
-pub(super) fn name(text: &str) -> Name {
-    Name::from_text(text).unwrap()
-}
-
-fn record(owner: &str, rtype: RecordType, rdata: &[u8]) -> Record {
-    Record {
-        owner: name(owner),
-        rtype,
-        ttl: 300,
-        rdata: rdata.into(),
-    }
-}
-
 pub(super) fn a(owner: &str, last: u8) -> Record {
-    record(owner, RecordType::A, &[192, 0, 2, last])
+    record(owner, RecordType::A, [192, 0, 2, last])
 }
 
 pub(super) fn mx(owner: &str, target: &str) -> Record {

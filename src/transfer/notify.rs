@@ -34,20 +34,12 @@ pub fn answer(message: &[u8]) -> Option<(u16, Name, Rcode)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Record;
+    use crate::testing::zone;
 
     #[test]
     fn tells_the_zone_and_its_soa() {
         let apex = Name::from_text("example.org").unwrap();
-        let record = |rtype, rdata: &[u8]| Record {
-            owner: apex.clone(),
-            rtype,
-            ttl: 60,
-            rdata: rdata.into(),
-        };
-        let soa = [&[0, 0][..], [2026u32, 1, 1, 1, 1].map(u32::to_be_bytes).as_flattened()].concat();
-        let records = vec![record(RecordType::SOA, &soa), record(RecordType::NS, b"\x02ns\0")];
-        let zone = Zone::build(&apex, &records, &[]).unwrap().0;
+        let zone = zone("example.org", 2026);
         let mut told = message(0x1234, &zone);
         {
             let message = Message::read(&told).unwrap();
@@ -58,7 +50,7 @@ mod tests {
             assert_ne!(message.flags & flags::AA, 0);
             let record = message.records().next().unwrap().unwrap();
             assert_eq!((record.owner.clone(), record.rtype), (apex.clone(), RecordType::SOA));
-            assert_eq!(*record.rdata().unwrap(), *soa);
+            assert_eq!(*record.rdata().unwrap(), *zone.soa().first_rdata());
         }
         assert_eq!(answer(&told), None, "a question is no answer");
         told[2] |= 0x80;

@@ -215,25 +215,9 @@ fn serial_in(message: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Record;
+    use crate::testing::{name, zone};
     use crate::transfer::{Allowed, Channel, Policies, TransferPolicy};
     use arc_swap::ArcSwap;
-
-    fn name(text: &str) -> Name {
-        Name::from_text(text).unwrap()
-    }
-
-    fn zone(serial: u32) -> Arc<Zone> {
-        let record = |rtype, rdata: &[u8]| Record {
-            owner: name("example.org"),
-            rtype,
-            ttl: 60,
-            rdata: rdata.into(),
-        };
-        let soa = [&[0, 0][..], [serial, 1, 1, 1, 1].map(u32::to_be_bytes).as_flattened()].concat();
-        let records = vec![record(RecordType::SOA, &soa), record(RecordType::NS, b"\x02ns\0")];
-        Arc::new(Zone::build(&name("example.org"), &records, &[]).unwrap().0)
-    }
 
     fn request(apex: &str, rtype: u8, serial: Option<u32>) -> Vec<u8> {
         let mut query = vec![0xab, 0xcd, 0, 0, 0, 1, 0, 0, 0, u8::from(serial.is_some()), 0, 0];
@@ -265,7 +249,7 @@ mod tests {
             ledger: Ledger::default(),
             inbox: None,
         };
-        let zones = ZoneSet::default().with(&[(name("example.org"), Some(zone(7)))]);
+        let zones = ZoneSet::default().with(&[(name("example.org"), Some(zone("example.org", 7)))]);
         let requester = Requester {
             address: "192.0.2.53".parse().unwrap(),
             key: None,

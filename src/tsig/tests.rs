@@ -1,15 +1,11 @@
 //! Signing and checking, each side against the other; the peers judge both in `tests/`.
 
 use super::*;
-use crate::name::Name;
+use crate::testing::name;
 use std::sync::Arc;
 
 const NOW: u64 = 1_800_000_000;
 const SECRET: &str = "c2VjcmV0LW9mLXR3by1zZXJ2ZXJz";
-
-fn name(text: &str) -> Name {
-    Name::from_text(text).unwrap()
-}
 
 fn key(algorithm: Algorithm) -> Key {
     Key::new(&name("Hoster"), algorithm, SECRET).unwrap()

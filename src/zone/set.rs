@@ -248,12 +248,9 @@ impl std::fmt::Debug for ZoneSet {
 mod tests {
     use super::super::tests::zone_at;
     use super::*;
+    use crate::testing::name;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
-
-    fn name(text: &str) -> Name {
-        Name::from_text(text).unwrap()
-    }
 
     fn lookup(text: &str) -> LookupName {
         LookupName::new(name(text).as_wire()).unwrap()

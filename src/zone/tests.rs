@@ -1,20 +1,8 @@
 //! What a zone finds, and what makes no zone.
 
 use super::*;
+use crate::testing::{name, record};
 use std::sync::Arc;
-
-fn name(text: &str) -> Name {
-    Name::from_text(text).unwrap()
-}
-
-fn record(owner: &str, rtype: RecordType, rdata: &[u8]) -> Record {
-    Record {
-        owner: name(owner),
-        rtype,
-        ttl: 300,
-        rdata: rdata.into(),
-    }
-}
 
 fn target(owner: &str, rtype: RecordType, target: &str) -> Record {
     record(owner, rtype, name(target).as_wire())
@@ -52,7 +40,7 @@ fn found(zone: &Zone, asked: &str) -> String {
 
 #[test]
 fn finds_names_empty_non_terminals_and_nothing() {
-    let zone = example(vec![record("a.b.c.example.org", RecordType::A, &[192, 0, 2, 1])]);
+    let zone = example(vec![record("a.b.c.example.org", RecordType::A, [192, 0, 2, 1])]);
     assert_eq!(found(&zone, "A.b.C.example.org"), "Name(a.b.c.example.org.)");
     assert_eq!(found(&zone, "b.c.example.org"), "Name(b.c.example.org.)");
     assert_eq!(found(&zone, "c.example.org"), "Name(c.example.org.)");
@@ -67,7 +55,7 @@ fn wildcards_cover_as_in_rfc_4592_section_2_2_1() {
     let zone = example(vec![
         record("*.example.org", RecordType::TXT, b"\x01w"),
         record("sub.*.example.org", RecordType::TXT, b"\x01s"),
-        record("host1.example.org", RecordType::A, &[192, 0, 2, 1]),
+        record("host1.example.org", RecordType::A, [192, 0, 2, 1]),
         record("_ssh._tcp.host1.example.org", RecordType::TXT, b"\x01t"),
     ]);
     for (asked, expected) in [
@@ -87,10 +75,10 @@ fn wildcards_cover_as_in_rfc_4592_section_2_2_1() {
 fn cuts_and_dnames_hide_what_is_below() {
     let zone = example(vec![
         target("sub.example.org", RecordType::NS, "ns.sub.example.org"),
-        record("ns.sub.example.org", RecordType::A, &[192, 0, 2, 1]),
+        record("ns.sub.example.org", RecordType::A, [192, 0, 2, 1]),
         target("deeper.sub.example.org", RecordType::NS, "ns.sub.example.org"),
         target("moved.example.org", RecordType::DNAME, "example.net"),
-        record("old.moved.example.org", RecordType::A, &[192, 0, 2, 1]),
+        record("old.moved.example.org", RecordType::A, [192, 0, 2, 1]),
     ]);
     for (asked, expected) in [
         ("sub.example.org", "Cut(sub.example.org.)"),
@@ -129,19 +117,19 @@ fn refuses_what_is_no_zone() {
     assert_eq!(build(with(vec![soa("a.example.org", 2)])), "zone-soa-below-apex");
     let cname = |to| target("a.example.org", RecordType::CNAME, to);
     assert_eq!(build(with(vec![cname("b.test"), cname("c.test")])), "zone-two-cnames");
-    let beside = record("a.example.org", RecordType::A, &[192, 0, 2, 1]);
+    let beside = record("a.example.org", RecordType::A, [192, 0, 2, 1]);
     assert_eq!(build(with(vec![cname("b.test"), beside])), "zone-cname-and-other");
 }
 
 #[test]
 fn mends_with_findings() {
     let mut records = apex_records("example.org");
-    records.push(record("a.example.net", RecordType::A, &[192, 0, 2, 1]));
-    records.push(record("a.example.org", RecordType::A, &[192, 0, 2, 1]));
-    records.push(record("A.example.org", RecordType::A, &[192, 0, 2, 1]));
+    records.push(record("a.example.net", RecordType::A, [192, 0, 2, 1]));
+    records.push(record("a.example.org", RecordType::A, [192, 0, 2, 1]));
+    records.push(record("A.example.org", RecordType::A, [192, 0, 2, 1]));
     records.push(Record {
         ttl: 60,
-        ..record("a.example.org", RecordType::A, &[192, 0, 2, 2])
+        ..record("a.example.org", RecordType::A, [192, 0, 2, 2])
     });
     let (zone, findings) = Zone::build(&name("example.org"), &records, &[]).unwrap();
     assert_eq!(
@@ -158,7 +146,7 @@ fn mends_with_findings() {
 
 #[test]
 fn lists_its_records_with_the_soa_first() {
-    let zone = example(vec![record("example.org", RecordType::A, &[192, 0, 2, 1])]);
+    let zone = example(vec![record("example.org", RecordType::A, [192, 0, 2, 1])]);
     let types: Vec<String> = zone.records().map(|record| record.rtype.to_string()).collect();
     assert_eq!(types, ["SOA", "A", "NS"]);
     assert_eq!(zone.serial(), 1);
@@ -166,7 +154,7 @@ fn lists_its_records_with_the_soa_first() {
 
 #[test]
 fn another_serial_changes_the_soa_and_nothing_beside_it() {
-    let others = vec![record("example.org", RecordType::A, &[192, 0, 2, 1])];
+    let others = vec![record("example.org", RecordType::A, [192, 0, 2, 1])];
     let zone = example(others.clone()).with_serial(u32::MAX);
     assert_eq!(zone.serial(), u32::MAX);
     let mut expected = vec![soa("example.org", u32::MAX)];

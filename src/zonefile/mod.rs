@@ -55,6 +55,20 @@ pub trait Open {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 }
 
+/// A text in memory: it is the file, whatever its name.
+impl Open for &str {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.as_bytes().to_vec())
+    }
+}
+
+/// The same.
+impl Open for String {
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.as_bytes().to_vec())
+    }
+}
+
 /// Reads the zone `apex` from the master file at `path`. On error nothing is taken: the finding
 /// names file, line, column and the line itself, and `files` lists what was opened until then, so
 /// that a caller can watch them for the mended version.

@@ -14,9 +14,8 @@ use signpost::answer::{Answered, Client, Secrets, Settings, SharedSecrets, Stand
 use signpost::message::{Cookie, Query};
 use signpost::name::Name;
 use signpost::zone::{Zone, ZoneSet};
-use signpost::zonefile::{self, Open};
+use signpost::zonefile;
 use std::fmt::Write as _;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -210,14 +209,6 @@ fn record(u: &mut Unstructured<'_>, solitary: &mut Vec<(String, bool)>) -> Resul
     Ok(Some(format!("{owner} {ttl} {data}\n")))
 }
 
-struct Text(String);
-
-impl Open for Text {
-    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
-        Ok(self.0.as_bytes().to_vec())
-    }
-}
-
 /// Up to three zones, one below the other, with the same records, of which each keeps what is its own.
 fn zones(u: &mut Unstructured<'_>) -> Result<Option<ZoneSet>> {
     let mut lines = String::new();
@@ -232,7 +223,7 @@ fn zones(u: &mut Unstructured<'_>) -> Result<Option<ZoneSet>> {
     for (bit, apex) in APEXES.iter().enumerate().filter(|(bit, _)| mask & 1 << bit != 0) {
         let Ok(apex) = Name::from_text(apex) else { continue };
         let text = format!("@ 300 SOA ns h {bit} 7200 3600 1209600 60\n@ 300 NS ns\n{lines}");
-        let Ok(file) = zonefile::read(Path::new("fuzz.zone"), &apex, &Text(text)) else {
+        let Ok(file) = zonefile::read(Path::new("fuzz.zone"), &apex, &text) else {
             return Ok(None);
         };
         let Ok((zone, _)) = Zone::build(&apex, &file.records, &[]) else {

@@ -1,39 +1,22 @@
 //! Good transfers arrive as they were sent; each damage that peers have met is refused with its name.
 
 use super::*;
+use crate::testing::{self, name, record};
 use crate::transfer::{Content, Delta, Outgoing};
 use crate::zone::Zone;
 use proptest::prelude::*;
 use std::sync::Arc;
 
-fn name(text: &str) -> Name {
-    Name::from_text(text).unwrap()
-}
-
-fn record(owner: &str, rtype: RecordType, rdata: &[u8]) -> Record {
-    Record {
-        owner: name(owner),
-        rtype,
-        ttl: 300,
-        rdata: rdata.into(),
-    }
-}
-
 fn soa(serial: u32) -> Record {
-    let numbers = [serial, 1, 1, 1, 1].map(u32::to_be_bytes);
-    record(
-        "example.org",
-        RecordType::SOA,
-        &[&[0, 0][..], numbers.as_flattened()].concat(),
-    )
+    testing::soa("example.org", serial)
 }
 
 fn a(owner: &str, last: u8) -> Record {
-    record(owner, RecordType::A, &[192, 0, 2, last])
+    record(owner, RecordType::A, [192, 0, 2, last])
 }
 
 fn ns() -> Record {
-    record("example.org", RecordType::NS, name("ns.example.net").as_wire())
+    testing::ns("example.org", "ns.example.net")
 }
 
 /// A message of these records.
@@ -149,7 +132,7 @@ fn what_no_zone_may_hold_is_refused() {
     for (records, fault) in cases {
         assert_eq!(take(None, &[records]), Err(fault));
     }
-    let short = take(None, &[&[soa(7), record("example.org", RecordType::A, &[192, 0, 2])]]);
+    let short = take(None, &[&[soa(7), record("example.org", RecordType::A, [192, 0, 2])]]);
     assert!(
         matches!(
             short,
@@ -207,7 +190,7 @@ fn limits_hold() {
         take(&[soa(7), ns(), ns(), ns()]),
         Err(Fault::TooLarge("the number of records"))
     );
-    let long = record("example.org", RecordType::TXT, &[&[200][..], &[b'x'; 200]].concat());
+    let long = record("example.org", RecordType::TXT, [&[200][..], &[b'x'; 200]].concat());
     assert_eq!(take(&[soa(7), long]), Err(Fault::TooLarge("the number of octets")));
 }
 

@@ -2,23 +2,10 @@
 
 use super::*;
 use crate::message::{Message, Part};
-use crate::name::Name;
 use crate::record::Record;
+use crate::testing::{name, record};
 use crate::tsig::{Algorithm, Key, Keyring, SignedQuery};
 use proptest::prelude::*;
-
-fn name(text: &str) -> Name {
-    Name::from_text(text).unwrap()
-}
-
-fn record(owner: &str, rtype: RecordType, rdata: &[u8]) -> Record {
-    Record {
-        owner: name(owner),
-        rtype,
-        ttl: 300,
-        rdata: rdata.into(),
-    }
-}
 
 /// A zone of hosts below `apex` with records that can be compressed and some that cannot.
 fn zone(apex: &str, hosts: usize, serial: u32) -> Arc<Zone> {
@@ -31,20 +18,20 @@ fn zone(apex: &str, hosts: usize, serial: u32) -> Arc<Zone> {
     let soa = [wire(&at("ns")), wire(&at("hostmaster")), numbers].concat();
     let mut records = vec![
         record(apex, RecordType::SOA, &soa),
-        record(apex, RecordType::NS, &wire(&at("ns"))),
-        record(apex, RecordType::NS, &wire("ns.example.net")),
-        record(apex, RecordType::MX, &[&[0, 10], &wire(&at("Mail"))[..]].concat()),
+        record(apex, RecordType::NS, wire(&at("ns"))),
+        record(apex, RecordType::NS, wire("ns.example.net")),
+        record(apex, RecordType::MX, [&[0, 10], &wire(&at("Mail"))[..]].concat()),
     ];
     for number in 0..hosts {
         let host = at(&format!("host{number}"));
-        records.push(record(&host, RecordType::A, &[192, 0, 2, number as u8]));
-        records.push(record(&host, RecordType::A, &[192, 0, 3, number as u8]));
+        records.push(record(&host, RecordType::A, [192, 0, 2, number as u8]));
+        records.push(record(&host, RecordType::A, [192, 0, 3, number as u8]));
         let text = [&[100][..], &[b'x'; 100]].concat();
         records.push(record(&host, RecordType::TXT, &text));
         records.push(record(
             &at(&format!("alias.host{number}")),
             RecordType::CNAME,
-            &wire(&host),
+            wire(&host),
         ));
     }
     Arc::new(Zone::build(&name(apex), &records, &[]).unwrap().0)
