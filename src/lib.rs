@@ -13,7 +13,7 @@
 //! |---|---|
 //! | 1 the protocol | [`name`] [`record`] [`message`] [`tsig`] [`tls`] and [`finding`], the shape of advice to the operator |
 //! | 2 the data | [`zonefile`] [`zone`] [`keys`] [`mail`] [`catalog`] |
-//! | 3 the engine | [`compose`] [`publish`] [`transfer`] [`answer`] |
+//! | 3 the engine | [`compose`] [`publish`] [`rotate`] [`transfer`] [`answer`] |
 //! | 4 the edges | [`config`] [`watch`] [`exchange`] [`server`] [`control`] [`cli`] |
 //!
 //! Floors 1 to 3 are pure but for [`publish`]'s state store: bytes, records and time come in as
@@ -36,6 +36,7 @@ pub mod zonefile;
 pub mod answer;
 pub mod compose;
 pub mod publish;
+pub mod rotate;
 pub mod transfer;
 
 pub mod cli;

@@ -97,7 +97,7 @@ fn publishes_until_it_is_killed() {
     let mut publisher = Publisher::open(&state_of_child(), SharedZones::default()).unwrap();
     for content in first.. {
         let files = [key(content)];
-        publisher.turn_keys(&name("example.org"), &[&files[0]], NOW, Periods::default());
+        publisher.turn_keys(&name("example.org"), &[&files[0]], Sight::NONE, NOW, Periods::default());
         let batch = APEXES.map(|apex| version(apex, 100, content)).into();
         let outcome = publisher.publish(batch, NOW);
         assert!(outcome.unstored.is_none());

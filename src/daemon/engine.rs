@@ -12,7 +12,7 @@ use crate::compose::ZoneKey;
 use crate::exchange::{Arrival, Event, Notifier, Refresher};
 use crate::finding::Finding;
 use crate::name::Name;
-use crate::publish::{Change, Fate, Outcome, Periods, Prepared, Publisher, SharedZones};
+use crate::publish::{Change, Fate, Outcome, Periods, Prepared, Publisher, SharedZones, Sight};
 use crate::record::Record;
 use crate::transfer::Remote;
 use crate::watch::{Batch, Watcher};
@@ -301,7 +301,7 @@ impl Engine {
             };
             let turn = self
                 .publisher
-                .turn_keys(&domain, &self.sources.keys_of(&domain), now(), periods);
+                .turn_keys(&domain, &self.sources.keys_of(&domain), Sight::NONE, now(), periods);
             let shown = turn.show.into_iter();
             keys.extend(shown.filter(|key| self.sources.is_home(apex, &domain, &key.owner)));
             self.news.domain(domain, turn.findings);

@@ -199,6 +199,8 @@ impl Daemon {
 fn key_line(state: &KeyState, now: u64) -> String {
     let stage = match state.stage {
         Stage::Live => "live",
+        Stage::Signing => "live, signed with",
+        Stage::Retiring if state.course.spent => "retiring (its signer has left it)",
         Stage::Retiring => "retiring (its file is gone)",
         Stage::Revoked { by_command: false } => "revoked (p=)",
         Stage::Revoked { by_command: true } => "revoked by command (p=)",

@@ -57,6 +57,13 @@ pub enum Algorithm {
     Ed25519,
 }
 
+impl Algorithm {
+    /// Of the same kind: then one takes the other's place, and a message needs but one of both signatures.
+    pub fn is_kind_of(self, other: Self) -> bool {
+        matches!(self, Self::Ed25519) == matches!(other, Self::Ed25519)
+    }
+}
+
 /// The public half of one DKIM key, ready to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DkimKey {

@@ -1,18 +1,21 @@
 //! The life of a published DKIM key: live, retiring, revoked, gone.
 //!
 //! ```text
-//!            file gone             retire            forget
-//!   Live ───────────────▶ Retiring ──────▶ Revoked ─────────▶ forgotten
-//!    ▲ ▲                      │               │
-//!    │ └──── file back ───────┴───────────────┘      by command: ──▶ Revoked, and it stays so
+//!           signer names it       signer names another            retire            forget
+//!   Live ──────────────────▶ Signing ──────────────▶ Retiring ──────▶ Revoked ─────────▶ forgotten
+//!    ▲ ▲                        │ file gone              │               │
+//!    │ │                        └───────────────────────▶│               │
+//!    │ └──────────────── file gone / file back ──────────┴───────────────┘   by command: ──▶ Revoked, and it stays so
 //!    └ file with another public key
 //! ```
 //!
-//! Mail in flight was signed with a key whose file is gone, so its record stays for `retire`; then
-//! `p=` is empty, which tells verifiers that the key is withdrawn (RFC 6376 §3.6.1); after `forget`
+//! Mail in flight was signed with a key that its signer has left or whose file is gone, so its record stays for
+//! `retire`; then `p=` is empty, which tells verifiers that the key is withdrawn (RFC 6376 §3.6.1); after `forget`
 //! there is nothing. A whole directory that vanishes, unmounted perhaps, is many files that vanish.
 //! A key revoked by command stays revoked while the same public key is in its file, and its
 //! fingerprint is remembered after the record is gone: a backup brought back must not revive it.
+//! What the signer names is known where its tables can be read or Signpost switches it itself; where it is not, a key is
+//! live as long as its file is there.
 //!
 //! Pure: stored states, the keys of the directory and the time in; the keys to show, the states to
 //! store and the next deadline out. Doing it again at the same time changes nothing.
@@ -29,7 +32,7 @@ use crate::finding::Finding;
 use crate::keys::{Algorithm, DkimKey};
 use crate::name::{Name, NameError};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,9 +58,11 @@ impl Default for Periods {
 /// Where in its life a key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Its file is there.
+    /// Its file is there; that anything signs with it is not known.
     Live,
-    /// Its file is gone, its record stays.
+    /// Its signer signs with it.
+    Signing,
+    /// Its signer has left it, or its file is gone; its record stays.
     Retiring,
     /// Its `p=` is empty.
     Revoked {
@@ -85,6 +90,49 @@ pub struct KeyState {
     pub algorithm: Algorithm,
     /// Which public key.
     pub fingerprint: Fingerprint,
+    /// What Signpost does with it, and what was seen of it.
+    pub course: Course,
+}
+
+/// What Signpost does with a key, and what was seen of it at the zone's name servers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Course {
+    /// Signpost made it, so its files are Signpost's to remove.
+    pub made: bool,
+    /// The signer is to be switched to it as soon as that is safe.
+    pub next: bool,
+    /// The signer is being switched to it: what the signer's tables say is not in force before that is done.
+    pub switching: bool,
+    /// Its signer has gone on to another key: that its file is still there means nothing.
+    pub spent: bool,
+    /// Since when every name server has been seen to serve it, in seconds since 1970.
+    pub seen: Option<u64>,
+    /// The TTL of what its name had before: so long resolvers may still have that, in seconds.
+    pub old_ttl: u32,
+}
+
+/// What is known of a signing domain besides its files.
+#[derive(Clone, Copy)]
+pub struct Sight<'s> {
+    /// The selectors that its signers are configured to sign with; `None` where nothing tells.
+    pub signing: Option<&'s BTreeSet<String>>,
+    /// Not every name server serves the keys that are signed with now: what they came after must not be withdrawn.
+    pub hold: bool,
+    /// The TTL of the TXT records that are served at a name.
+    pub served_ttl: &'s dyn Fn(&Name) -> Option<u32>,
+}
+
+impl Sight<'_> {
+    /// Nothing is known.
+    pub const NONE: Sight<'static> = Sight {
+        signing: None,
+        hold: false,
+        served_ttl: &|_| None,
+    };
+
+    fn names(&self, selector: &str) -> Option<bool> {
+        self.signing.map(|selectors| selectors.contains(selector))
+    }
 }
 
 /// SHA-256 of a public key as `p=` writes it.
@@ -101,12 +149,13 @@ impl KeyState {
         match self.stage {
             Stage::Revoked { by_command: true } => None,
             Stage::Revoked { by_command: false } => Some(self.at(Stage::Revoked { by_command: true }, self.since)),
-            Stage::Live | Stage::Retiring => Some(self.at(Stage::Revoked { by_command: true }, now)),
+            Stage::Live | Stage::Signing | Stage::Retiring => Some(self.at(Stage::Revoked { by_command: true }, now)),
         }
     }
 
     fn live(key: &DkimKey, since: u64) -> Self {
         Self {
+            course: Course::default(),
             domain: key.domain.to_lowercase(),
             selector: key.selector.clone(),
             record: key.record.clone(),
@@ -125,12 +174,14 @@ impl KeyState {
     fn at(&self, stage: Stage, since: u64) -> Self {
         let record = match stage {
             Stage::Revoked { .. } => revoked_record(self.algorithm).into(),
-            Stage::Live | Stage::Retiring => self.record.clone(),
+            Stage::Live | Stage::Signing | Stage::Retiring => self.record.clone(),
         };
+        let seen = self.course.seen.filter(|_| record == self.record);
         Self {
             record,
             stage,
             since,
+            course: Course { seen, ..self.course },
             ..self.clone()
         }
     }
@@ -150,8 +201,15 @@ pub struct Turn {
 }
 
 /// Moves the keys of `domain` on: `stored` is what is remembered of them, `files` what the key
-/// directory holds now, `now` the time in seconds since 1970.
-pub fn turn(domain: &Name, stored: &[KeyState], files: &[&DkimKey], now: u64, periods: Periods) -> Turn {
+/// directory holds now, `sight` what is known besides, `now` the time in seconds since 1970.
+pub fn turn(
+    domain: &Name,
+    stored: &[KeyState],
+    files: &[&DkimKey],
+    sight: Sight<'_>,
+    now: u64,
+    periods: Periods,
+) -> Turn {
     let mut keys: BTreeMap<&str, (Option<&KeyState>, Option<&DkimKey>)> = BTreeMap::new();
     for state in stored {
         keys.entry(&state.selector).or_default().0 = Some(state);
@@ -172,7 +230,12 @@ pub fn turn(domain: &Name, stored: &[KeyState], files: &[&DkimKey], now: u64, pe
                 continue;
             }
         };
-        let step = step(stored, file, now, periods, &owner, &mut turn.findings);
+        let times = Times {
+            now,
+            periods,
+            hold: sight.hold,
+        };
+        let step = step(stored, file, sight, times, &owner, &mut turn.findings);
         if let Some(state) = step.state.as_ref().filter(|_| step.shown) {
             turn.show.push(shown(owner, state));
         }
@@ -191,29 +254,48 @@ struct Step {
     deadline: Option<u64>,
 }
 
+/// What time does to a key.
+#[derive(Clone, Copy)]
+struct Times {
+    now: u64,
+    periods: Periods,
+    hold: bool,
+}
+
 fn step(
     stored: Option<&KeyState>,
     file: Option<&DkimKey>,
-    now: u64,
-    periods: Periods,
+    sight: Sight<'_>,
+    times: Times,
     owner: &Name,
     findings: &mut Vec<Finding>,
 ) -> Step {
     match (stored, file) {
         (stored, Some(file)) => {
-            let (state, finding) = with_file(stored, file, now, owner);
+            let (mut state, finding) = with_file(stored, file, sight, times.now, owner);
             findings.extend(finding);
-            Step {
-                state: Some(state),
-                shown: true,
-                deadline: None,
+            if stored.is_none_or(|stored| stored.record != state.record) {
+                state.course.seen = None;
+                state.course.old_ttl = (sight.served_ttl)(owner).unwrap_or(0);
+            }
+            match state.stage {
+                Stage::Retiring | Stage::Revoked { by_command: false } => aged(state, times, true),
+                _ => Step {
+                    state: Some(state),
+                    shown: true,
+                    deadline: None,
+                },
             }
         }
         (Some(stored), None) => {
-            if stored.stage == Stage::Live {
-                findings.push(vanished(owner, stored, periods));
-            }
-            without_file(stored, now, periods)
+            let state = match stored.stage {
+                Stage::Live | Stage::Signing => {
+                    findings.push(vanished(owner, stored, times.periods));
+                    stored.at(Stage::Retiring, times.now)
+                }
+                Stage::Retiring | Stage::Revoked { .. } => stored.clone(),
+            };
+            aged(state, times, false)
         }
         (None, None) => Step {
             state: None,
@@ -224,59 +306,97 @@ fn step(
 }
 
 /// The key directory has a key of this selector.
-fn with_file(stored: Option<&KeyState>, file: &DkimKey, now: u64, owner: &Name) -> (KeyState, Option<Finding>) {
-    let Some(stored) = stored else {
-        return (KeyState::live(file, now), None);
+fn with_file(
+    stored: Option<&KeyState>,
+    file: &DkimKey,
+    sight: Sight<'_>,
+    now: u64,
+    owner: &Name,
+) -> (KeyState, Option<Finding>) {
+    let named = sight.names(&file.selector);
+    let fresh = || {
+        let mut state = KeyState::live(file, now);
+        if named == Some(true) {
+            state.stage = Stage::Signing;
+        }
+        state
     };
-    let same = stored.fingerprint == fingerprint(&file.record);
-    match (stored.stage, same) {
-        // Its tags may have changed; it has been live all the time.
-        (Stage::Live, true) => (KeyState::live(file, stored.since), None),
-        (Stage::Live | Stage::Retiring, false) => (KeyState::live(file, now), Some(replaced(owner, file))),
-        (Stage::Retiring | Stage::Revoked { by_command: false }, true) => (
-            KeyState::live(file, now),
-            Some(Finding::note(
-                "dkim-key-back",
-                format!("{owner}: the key's file is back, so it is live again"),
-            )),
+    let Some(stored) = stored else {
+        return (fresh(), None);
+    };
+    if stored.fingerprint != fingerprint(&file.record) {
+        let replaced = !matches!(stored.stage, Stage::Revoked { .. });
+        return (fresh(), replaced.then(|| replaced_finding(owner, file)));
+    }
+    // Its tags may have changed; it has been what it is all the time.
+    let as_it_is = |stage, since, course| KeyState {
+        stage,
+        course,
+        ..KeyState::live(file, since)
+    };
+    let Course { spent, .. } = stored.course;
+    let course = stored.course;
+    let unspent = Course {
+        spent: false,
+        next: false,
+        ..course
+    };
+    match (stored.stage, named) {
+        (Stage::Revoked { by_command: true }, _) => (stored.clone(), Some(revoked_with_file(owner, file))),
+        (Stage::Live, Some(true)) => (
+            as_it_is(Stage::Signing, now, unspent),
+            course.seen.is_none().then(|| signs_unseen(owner)),
         ),
-        (Stage::Revoked { by_command: true }, true) => (stored.clone(), Some(revoked_with_file(owner, file))),
-        (Stage::Revoked { .. }, false) => (KeyState::live(file, now), None),
+        (Stage::Live, _) => (as_it_is(Stage::Live, stored.since, course), None),
+        (Stage::Signing, Some(false)) => (
+            as_it_is(Stage::Retiring, now, Course { spent: true, ..course }),
+            Some(left(owner)),
+        ),
+        (Stage::Signing, _) => (as_it_is(Stage::Signing, stored.since, course), None),
+        (Stage::Retiring | Stage::Revoked { .. }, Some(true)) => (
+            as_it_is(Stage::Signing, now, unspent),
+            Some(back(owner, "the signer names it again")),
+        ),
+        (Stage::Retiring | Stage::Revoked { .. }, _) if spent => (stored.clone(), None),
+        (Stage::Retiring | Stage::Revoked { .. }, _) => (
+            as_it_is(Stage::Live, now, course),
+            Some(back(owner, "the key's file is back")),
+        ),
     }
 }
 
-/// The key directory has no key of this selector.
-fn without_file(stored: &KeyState, now: u64, periods: Periods) -> Step {
-    let mut state = match stored.stage {
-        Stage::Live => stored.at(Stage::Retiring, now),
-        Stage::Retiring | Stage::Revoked { .. } => stored.clone(),
-    };
+/// What time does to a key on its way out.
+fn aged(mut state: KeyState, times: Times, has_file: bool) -> Step {
+    let Times { now, periods, hold } = times;
     loop {
         let period = match state.stage {
             Stage::Revoked { .. } => periods.forget.as_secs(),
-            Stage::Live | Stage::Retiring => periods.retire.as_secs(),
+            _ => periods.retire.as_secs(),
         };
         if state.since > now.saturating_add(period) {
             state.since = now;
         }
         let end = state.since.saturating_add(period);
-        if now < end {
+        let held = hold && state.course.spent && state.stage == Stage::Retiring;
+        if now < end || held {
             return Step {
                 state: Some(state),
                 shown: true,
-                deadline: Some(end),
+                deadline: (now < end).then_some(end),
             };
         }
         // Each stage begins now, so the loop goes on only through periods of no length.
         state = match state.stage {
-            Stage::Live | Stage::Retiring => state.at(Stage::Revoked { by_command: false }, now),
             Stage::Revoked { by_command } => {
+                // A file that is still there must not bring it back, nor a backup one that was revoked by command.
+                let remembered = by_command || has_file;
                 return Step {
-                    state: by_command.then_some(state),
+                    state: remembered.then_some(state),
                     shown: false,
                     deadline: None,
                 };
             }
+            _ => state.at(Stage::Revoked { by_command: false }, now),
         };
     }
 }
@@ -286,7 +406,7 @@ fn shown(owner: Name, state: &KeyState) -> ZoneKey {
         owner,
         record: state.record.clone(),
         stage: match state.stage {
-            Stage::Live => KeyStage::Live,
+            Stage::Live | Stage::Signing => KeyStage::Live,
             Stage::Retiring => KeyStage::Retiring,
             Stage::Revoked { .. } => KeyStage::Revoked,
         },
@@ -315,7 +435,7 @@ fn fingerprint(record: &str) -> Fingerprint {
     Sha256::digest(public.as_bytes()).into()
 }
 
-fn replaced(owner: &Name, file: &DkimKey) -> Finding {
+fn replaced_finding(owner: &Name, file: &DkimKey) -> Finding {
     Finding::warning(
         "dkim-key-replaced",
         format!(
@@ -332,6 +452,25 @@ fn revoked_with_file(owner: &Name, file: &DkimKey) -> Finding {
         format!("{owner} is revoked, but its key is still there{}", from(file)),
         "stop signing with it and remove the file; a new key wants a new selector",
     )
+}
+
+fn signs_unseen(owner: &Name) -> Finding {
+    Finding::warning(
+        "dkim-key-signs-unseen",
+        format!("{owner}: the signer signs with this key before every name server was seen to serve it"),
+        "next time wait for `signpost key wait DOMAIN SELECTOR --for signing` before switching the signer",
+    )
+}
+
+fn left(owner: &Name) -> Finding {
+    Finding::note(
+        "dkim-key-left",
+        format!("{owner}: the signer has gone on to another key; the record stays for mail in flight"),
+    )
+}
+
+fn back(owner: &Name, why: &str) -> Finding {
+    Finding::note("dkim-key-back", format!("{owner}: {why}, so it is live again"))
 }
 
 fn vanished(owner: &Name, stored: &KeyState, periods: Periods) -> Finding {

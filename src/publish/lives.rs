@@ -1,6 +1,6 @@
 //! The lives of all keys: what is remembered in memory, what is not stored yet, what falls due when.
 
-use super::life::{self, KeyState, Periods, Turn};
+use super::life::{self, Course, KeyState, Periods, Sight, Stage, Turn};
 use super::store::Writes;
 use crate::finding::Finding;
 use crate::keys::DkimKey;
@@ -37,8 +37,15 @@ impl Lives {
 
     /// Moves the keys of `domain` on, see [`life::turn`]; its changes are remembered at once and
     /// wait to be saved.
-    pub(super) fn turn(&mut self, domain: &Name, files: &[&DkimKey], now: u64, periods: Periods) -> Turn {
-        let turn = life::turn(domain, self.keys(domain), files, now, periods);
+    pub(super) fn turn(
+        &mut self,
+        domain: &Name,
+        files: &[&DkimKey],
+        sight: Sight<'_>,
+        now: u64,
+        periods: Periods,
+    ) -> Turn {
+        let turn = life::turn(domain, self.keys(domain), files, sight, now, periods);
         for (selector, state) in &turn.changes {
             self.change(domain, selector, state.clone());
         }
@@ -53,6 +60,49 @@ impl Lives {
             self.change(domain, selector, Some(revoked));
         }
         Some(())
+    }
+
+    /// Changes what is done with a key or was seen of it; says whether there is such a key.
+    pub(super) fn set_course(&mut self, domain: &Name, selector: &str, set: impl FnOnce(&mut Course)) -> bool {
+        let Some(key) = self.keys(domain).iter().find(|key| key.selector == selector) else {
+            return false;
+        };
+        let mut changed = key.clone();
+        set(&mut changed.course);
+        if changed != *key {
+            self.change(domain, selector, Some(changed));
+        }
+        true
+    }
+
+    /// The signer signs with this key from now on, and with no other of its kind.
+    pub(super) fn switched(&mut self, domain: &Name, selector: &str, now: u64) {
+        let Some(new) = self.keys(domain).iter().find(|key| key.selector == selector).cloned() else {
+            return;
+        };
+        let others: Vec<KeyState> = self
+            .keys(domain)
+            .iter()
+            .filter(|key| key.stage == Stage::Signing && key.selector != selector)
+            .filter(|key| key.algorithm.is_kind_of(new.algorithm))
+            .cloned()
+            .collect();
+        for mut old in others {
+            (old.stage, old.since, old.course.spent) = (Stage::Retiring, now, true);
+            let selector = old.selector.clone();
+            self.change(domain, &selector, Some(old));
+        }
+        let mut new = new;
+        if new.stage != Stage::Signing {
+            (new.stage, new.since) = (Stage::Signing, now);
+        }
+        new.course = Course {
+            next: false,
+            switching: false,
+            spent: false,
+            ..new.course
+        };
+        self.change(domain, selector, Some(new));
     }
 
     pub(super) fn keys(&self, domain: &Name) -> &[KeyState] {

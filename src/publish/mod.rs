@@ -21,7 +21,7 @@ pub mod serial;
 pub mod store;
 
 pub use content::ContentHash;
-pub use life::{KeyState, Periods, Stage, Turn};
+pub use life::{Course, KeyState, Periods, Sight, Stage, Turn};
 pub use publisher::{Change, Fate, Outcome, Prepared, Published, Publisher, RETRY_SECS, judge_serial};
 pub use rules::ZoneState;
 pub use serial::Serial;

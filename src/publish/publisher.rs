@@ -14,7 +14,7 @@
 
 use super::SharedZones;
 use super::content::hash;
-use super::life::{KeyState, Periods, Turn};
+use super::life::{Course, KeyState, Periods, Sight, Turn};
 use super::lives::{self, Lives};
 use super::rules::{Offer, ZoneState};
 use super::serial::Serial;
@@ -159,8 +159,40 @@ impl Publisher {
     /// Moves the keys of one signing domain on and returns those its zone is to show. `files` is
     /// what the key directory holds of the domain. What changes is stored by the next
     /// [`Publisher::publish`], which therefore must follow, be it with an empty batch.
-    pub fn turn_keys(&mut self, domain: &Name, files: &[&DkimKey], now: u64, periods: Periods) -> Turn {
-        self.lives.turn(domain, files, now, periods)
+    pub fn turn_keys(
+        &mut self,
+        domain: &Name,
+        files: &[&DkimKey],
+        sight: Sight<'_>,
+        now: u64,
+        periods: Periods,
+    ) -> Turn {
+        self.lives.turn(domain, files, sight, now, periods)
+    }
+
+    /// Notes what is done with a key or was seen of it, and stores it at once. Says whether there is such a key.
+    pub fn set_course(
+        &mut self,
+        domain: &Name,
+        selector: &str,
+        now: u64,
+        set: impl FnOnce(&mut Course),
+    ) -> Result<bool, Finding> {
+        let known = self.lives.set_course(domain, selector, set);
+        self.store_now(now).map(|()| known)
+    }
+
+    /// Notes that the signer has been switched to a key, and stores it at once: what it signed with before retires.
+    pub fn switched(&mut self, domain: &Name, selector: &str, now: u64) -> Result<(), Finding> {
+        self.lives.switched(domain, selector, now);
+        self.store_now(now)
+    }
+
+    fn store_now(&mut self, now: u64) -> Result<(), Finding> {
+        self.commit().map_err(|error| {
+            self.retry_at = Some(now.saturating_add(RETRY_SECS));
+            error.finding()
+        })
     }
 
     /// Revokes a key at once, whether its file is there or not. When it returns, that is stored; it
@@ -171,10 +203,7 @@ impl Publisher {
         self.lives
             .revoke(domain, &selector, now)
             .ok_or_else(|| lives::unknown(domain, &selector, self.lives.keys(domain)))?;
-        self.commit().map_err(|error| {
-            self.retry_at = Some(now.saturating_add(RETRY_SECS));
-            error.finding()
-        })
+        self.store_now(now)
     }
 
     /// Publishes a batch. Of two changes of one zone the later counts.

@@ -27,14 +27,25 @@ struct Domain {
     states: Vec<KeyState>,
     files: Vec<DkimKey>,
     periods: Periods,
+    signing: Option<BTreeSet<String>>,
+    hold: bool,
 }
 
 impl Domain {
+    fn sight(&self) -> Sight<'_> {
+        Sight {
+            signing: self.signing.as_ref(),
+            hold: self.hold,
+            served_ttl: &|_| Some(3600),
+        }
+    }
+
     fn turn(&mut self, now: u64) -> Turn {
         let turn = turn(
             &org(),
             &self.states,
             &self.files.iter().collect::<Vec<_>>(),
+            self.sight(),
             now,
             self.periods,
         );
@@ -337,6 +348,106 @@ fn a_selector_that_makes_no_name_is_told_and_the_others_are_shown() {
     );
 }
 
+#[test]
+fn what_the_signer_names_is_signed_with_and_what_it_leaves_retires_though_its_file_stays() {
+    let mut domain = Domain {
+        files: vec![file("old", "AAAA"), file("new", "BBBB")],
+        signing: Some(BTreeSet::from(["old".to_owned()])),
+        ..Domain::default()
+    };
+    domain.turn(START);
+    let stages = |domain: &Domain| -> Vec<(String, Stage)> {
+        let mut stages: Vec<_> = domain
+            .states
+            .iter()
+            .map(|key| (key.selector.clone(), key.stage))
+            .collect();
+        stages.sort_by(|a, b| a.0.cmp(&b.0));
+        stages
+    };
+    assert_eq!(
+        stages(&domain),
+        [("new".into(), Stage::Live), ("old".into(), Stage::Signing)]
+    );
+    domain.signing = Some(BTreeSet::from(["new".to_owned()]));
+    let turn = domain.turn(START + DAY);
+    assert_eq!(codes(&turn), ["dkim-key-signs-unseen", "dkim-key-left"]);
+    assert_eq!(
+        stages(&domain),
+        [("new".into(), Stage::Signing), ("old".into(), Stage::Retiring)]
+    );
+    assert_eq!(turn.deadline, Some(START + 8 * DAY));
+    // The file is still there, and means nothing.
+    assert_eq!(domain.turn(START + 8 * DAY).show[1].stage, KeyStage::Revoked);
+    assert_eq!(domain.turn(START + 38 * DAY).show.len(), 1, "forgotten");
+    assert_eq!(
+        domain.turn(START + 39 * DAY).show.len(),
+        1,
+        "and its file does not bring it back"
+    );
+    domain.files.remove(0);
+    domain.turn(START + 40 * DAY);
+    assert_eq!(domain.states.len(), 1, "nothing is remembered once the file is gone");
+}
+
+#[test]
+fn a_signer_that_goes_back_makes_the_old_key_live_again() {
+    let mut domain = Domain {
+        files: vec![file("old", "AAAA")],
+        signing: Some(BTreeSet::from(["old".to_owned()])),
+        ..Domain::default()
+    };
+    domain.turn(START);
+    for away in [DAY, 10 * DAY] {
+        domain.signing = Some(BTreeSet::new());
+        domain.turn(START + away);
+        domain.turn(START + away + 7 * DAY);
+        domain.signing = Some(BTreeSet::from(["old".to_owned()]));
+        let turn = domain.turn(START + away + 8 * DAY);
+        assert_eq!(codes(&turn), ["dkim-key-back"]);
+        assert_eq!(
+            (turn.show[0].stage, domain.states[0].stage),
+            (KeyStage::Live, Stage::Signing)
+        );
+    }
+}
+
+#[test]
+fn a_key_is_not_withdrawn_while_its_successor_is_not_served_everywhere() {
+    let mut domain = Domain {
+        files: vec![file("old", "AAAA")],
+        signing: Some(BTreeSet::from(["old".to_owned()])),
+        hold: true,
+        ..Domain::default()
+    };
+    domain.turn(START);
+    domain.signing = Some(BTreeSet::new());
+    domain.turn(START);
+    let turn = domain.turn(START + 100 * DAY);
+    assert_eq!((turn.show[0].stage, turn.deadline), (KeyStage::Retiring, None), "held");
+    domain.hold = false;
+    assert_eq!(domain.turn(START + 100 * DAY).show[0].stage, KeyStage::Revoked);
+}
+
+#[test]
+fn what_was_seen_and_what_was_there_before_go_with_the_record() {
+    let mut domain = Domain {
+        files: vec![file("mail", "AAAA")],
+        ..Domain::default()
+    };
+    domain.turn(START);
+    assert_eq!(
+        domain.states[0].course.old_ttl, 3600,
+        "something else was served at its name"
+    );
+    domain.states[0].course.seen = Some(START);
+    domain.turn(START + 1);
+    assert_eq!(domain.states[0].course.seen, Some(START));
+    domain.files = vec![file("mail", "BBBB")];
+    domain.turn(START + 2);
+    assert_eq!(domain.states[0].course.seen, None);
+}
+
 /// Ten years of a yearly rotation, a turn a day, restarted before and after every change.
 #[test]
 fn ten_years_of_rotation_with_a_restart_at_every_step() {
@@ -352,17 +463,17 @@ fn ten_years_of_rotation_with_a_restart_at_every_step() {
             files.push(file(&format!("y{}", year - 1), &format!("KEY{}", year - 1)));
         }
         let files: Vec<&DkimKey> = files.iter().collect();
-        let turn = publisher.turn_keys(&org(), &files, now, Periods::default());
+        let turn = publisher.turn_keys(&org(), &files, Sight::NONE, now, Periods::default());
         if !turn.changes.is_empty() {
             // Killed before anything was stored: the same step is taken again.
             drop(publisher);
             publisher = open();
-            let again = publisher.turn_keys(&org(), &files, now, Periods::default());
+            let again = publisher.turn_keys(&org(), &files, Sight::NONE, now, Periods::default());
             assert_eq!((&again.changes, &again.show), (&turn.changes, &turn.show));
             assert!(publisher.publish(vec![], now).unstored.is_none());
             drop(publisher);
             publisher = open();
-            let after = publisher.turn_keys(&org(), &files, now, Periods::default());
+            let after = publisher.turn_keys(&org(), &files, Sight::NONE, now, Periods::default());
             assert_eq!((&after.changes, &after.show), (&vec![], &turn.show));
         }
         for key in &turn.show {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::keys::Algorithm;
+use crate::publish::life::Sight;
 use crate::publish::testing::{name, remove, serve};
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -218,7 +219,8 @@ fn a_key_that_vanishes_while_signpost_is_down_begins_its_retirement_at_the_next_
     let dir = tempfile::tempdir().unwrap();
     let (org, periods) = (name("example.org"), Periods::default());
     let mut run = start(dir.path());
-    run.publisher.turn_keys(&org, &[&key("mail")], NOW, periods);
+    run.publisher
+        .turn_keys(&org, &[&key("mail")], Sight::NONE, NOW, periods);
     run.publish(vec![]);
     assert_eq!(run.publisher.deadline(), None);
     drop(run);
@@ -226,7 +228,7 @@ fn a_key_that_vanishes_while_signpost_is_down_begins_its_retirement_at_the_next_
     let later = NOW + 1_000_000;
     let mut run = start(dir.path());
     assert_eq!(run.publisher.key_domains().collect::<Vec<_>>(), [&org]);
-    let turn = run.publisher.turn_keys(&org, &[], later, periods);
+    let turn = run.publisher.turn_keys(&org, &[], Sight::NONE, later, periods);
     assert_eq!(&*turn.show[0].record, "v=DKIM1; k=ed25519; p=AAAA");
     let due = later + periods.retire.as_secs();
     assert_eq!(run.publisher.deadline(), Some(due));
@@ -237,7 +239,7 @@ fn a_key_that_vanishes_while_signpost_is_down_begins_its_retirement_at_the_next_
         None,
         "whoever was told and has no zone for it is not woken again"
     );
-    run.publisher.turn_keys(&org, &[], due, periods);
+    run.publisher.turn_keys(&org, &[], Sight::NONE, due, periods);
     assert_eq!(run.publisher.due(due), []);
     assert_eq!(run.publisher.deadline(), Some(due + periods.forget.as_secs()));
 }
@@ -246,8 +248,13 @@ fn a_key_that_vanishes_while_signpost_is_down_begins_its_retirement_at_the_next_
 fn what_was_not_published_after_a_turn_is_not_stored() {
     let dir = tempfile::tempdir().unwrap();
     let mut run = start(dir.path());
-    run.publisher
-        .turn_keys(&name("example.org"), &[&key("mail")], NOW, Periods::default());
+    run.publisher.turn_keys(
+        &name("example.org"),
+        &[&key("mail")],
+        Sight::NONE,
+        NOW,
+        Periods::default(),
+    );
     drop(run);
     assert_eq!(start(dir.path()).publisher.keys(&name("example.org")), []);
 }
@@ -264,7 +271,8 @@ fn revoking_is_stored_at_once_and_an_unknown_key_is_told() {
             .cure
             .starts_with("check the spelling")
     );
-    run.publisher.turn_keys(&org, &[&key("mail")], NOW, periods);
+    run.publisher
+        .turn_keys(&org, &[&key("mail")], Sight::NONE, NOW, periods);
     let unknown = run.publisher.revoke(&org, "post", NOW).unwrap_err();
     assert_eq!(
         unknown.to_string(),
@@ -274,12 +282,18 @@ fn revoking_is_stored_at_once_and_an_unknown_key_is_told() {
     drop(run);
     let mut run = start(dir.path());
     assert_eq!(
-        &*run.publisher.turn_keys(&org, &[&key("mail")], NOW, periods).show[0].record,
+        &*run
+            .publisher
+            .turn_keys(&org, &[&key("mail")], Sight::NONE, NOW, periods)
+            .show[0]
+            .record,
         "v=DKIM1; k=ed25519; p="
     );
     run.publisher.revoke(&org, "mail", NOW).unwrap();
     assert_eq!(
-        run.publisher.turn_keys(&org, &[&key("mail")], NOW, periods).changes,
+        run.publisher
+            .turn_keys(&org, &[&key("mail")], Sight::NONE, NOW, periods)
+            .changes,
         [],
         "revoked already"
     );

@@ -5,7 +5,7 @@
 
 use crate::keys::Algorithm;
 use crate::name::{self, Name};
-use crate::publish::life::{KeyState, Stage};
+use crate::publish::life::{Course, KeyState, Stage};
 use crate::publish::rules::ZoneState;
 use crate::publish::serial::Serial;
 use serde::{Deserialize, Serialize};
@@ -42,12 +42,33 @@ struct KeyRow<'a> {
     /// In hexadecimal.
     #[serde(borrow)]
     fingerprint: Cow<'a, str>,
+    /// Left out while nothing is done with the key and nothing was seen of it.
+    #[serde(default, skip_serializing_if = "CourseRow::is_silent")]
+    course: CourseRow,
+}
+
+#[derive(Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct CourseRow {
+    made: bool,
+    next: bool,
+    switching: bool,
+    spent: bool,
+    seen: Option<u64>,
+    old_ttl: u32,
+}
+
+impl CourseRow {
+    fn is_silent(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum StageRow {
     Live,
+    Signing,
     Retiring,
     Revoked,
     RevokedByCommand,
@@ -64,6 +85,7 @@ pub(super) fn key_row(state: &KeyState) -> Result<Vec<u8>, String> {
     let row = KeyRow {
         stage: match state.stage {
             Stage::Live => StageRow::Live,
+            Stage::Signing => StageRow::Signing,
             Stage::Retiring => StageRow::Retiring,
             Stage::Revoked { by_command: false } => StageRow::Revoked,
             Stage::Revoked { by_command: true } => StageRow::RevokedByCommand,
@@ -76,6 +98,24 @@ pub(super) fn key_row(state: &KeyState) -> Result<Vec<u8>, String> {
             Algorithm::Ed25519 => None,
         },
         fingerprint: Cow::Owned(hex(&state.fingerprint)),
+        course: {
+            let Course {
+                made,
+                next,
+                switching,
+                spent,
+                seen,
+                old_ttl,
+            } = state.course;
+            CourseRow {
+                made,
+                next,
+                switching,
+                spent,
+                seen,
+                old_ttl,
+            }
+        },
     };
     serde_json::to_vec(&row).map_err(|error| error.to_string())
 }
@@ -93,6 +133,7 @@ pub(super) fn key_state(key: &[u8], value: &[u8]) -> Result<KeyState, String> {
         record: row.record.into(),
         stage: match row.stage {
             StageRow::Live => Stage::Live,
+            StageRow::Signing => Stage::Signing,
             StageRow::Retiring => Stage::Retiring,
             StageRow::Revoked => Stage::Revoked { by_command: false },
             StageRow::RevokedByCommand => Stage::Revoked { by_command: true },
@@ -101,6 +142,24 @@ pub(super) fn key_state(key: &[u8], value: &[u8]) -> Result<KeyState, String> {
         source: row.source.into_owned(),
         algorithm: row.rsa_bits.map_or(Algorithm::Ed25519, |bits| Algorithm::Rsa { bits }),
         fingerprint: unhex(&row.fingerprint).ok_or_else(|| about(&"its fingerprint is not 64 hexadecimal digits"))?,
+        course: {
+            let CourseRow {
+                made,
+                next,
+                switching,
+                spent,
+                seen,
+                old_ttl,
+            } = row.course;
+            Course {
+                made,
+                next,
+                switching,
+                spent,
+                seen,
+                old_ttl,
+            }
+        },
         selector: selector.to_owned(),
         domain,
     })

@@ -1,6 +1,6 @@
 use super::*;
 use crate::keys::Algorithm;
-use crate::publish::life::Stage;
+use crate::publish::life::{Course, Stage};
 use crate::publish::serial::Serial;
 use crate::publish::testing::name;
 use proptest::prelude::*;
@@ -18,6 +18,7 @@ fn zone(apex: &str, published: u32) -> (Box<[u8]>, ZoneState) {
 
 fn key(selector: &str, stage: Stage) -> KeyState {
     KeyState {
+        course: Course::default(),
         domain: name("example.org"),
         selector: selector.into(),
         record: "v=DKIM1; k=rsa; n=\"quoted\\\" ünïcode\"; p=AAAA".into(),
@@ -60,6 +61,7 @@ fn what_is_committed_is_there_after_reopening() {
     let dir = dir.path().join("made/on/demand");
     let stages = [
         Stage::Live,
+        Stage::Signing,
         Stage::Retiring,
         Stage::Revoked { by_command: false },
         Stage::Revoked { by_command: true },
@@ -69,7 +71,15 @@ fn what_is_committed_is_there_after_reopening() {
         .map(|(n, stage)| key(&format!("s{n}"), stage))
         .collect();
     states[1].algorithm = Algorithm::Ed25519;
-    states[2].selector = "s3.of.several.labels".into();
+    states[1].course = Course {
+        made: true,
+        next: true,
+        switching: true,
+        spent: true,
+        seen: Some(7),
+        old_ttl: 300,
+    };
+    states[3].selector = "s3.of.several.labels".into();
     let zones: Vec<_> = [("example.org", 7), (".", 8), ("Example.NET", u32::MAX)]
         .map(|(apex, serial)| zone(apex, serial))
         .into();
