@@ -38,6 +38,7 @@ pub mod tls_rpt;
 
 mod kind;
 mod read;
+mod rotation;
 mod silent;
 mod tags;
 mod view;
