@@ -99,8 +99,8 @@ pub(super) fn rewrite(
     Err(SignerError::new(Fault::Busy, what, "let the other program finish; it is tried again").at(path))
 }
 
-/// Moves the private file `from` to the new name `to`, which may be on another file system.
-pub(super) fn copy_private(from: &Path, to: &Path, mode: u32) -> Result<(), SignerError> {
+/// Copies a private key to a new file.
+pub(super) fn copy(from: &Path, to: &Path, mode: u32) -> Result<(), SignerError> {
     let content = fs::read(from).map_err(|error| SignerError::io(from, "read it", error))?;
     let content = Zeroizing::new(content);
     match create(to, &content, Owner::default(), mode) {
