@@ -8,7 +8,7 @@
 use signpost::compose::{Composed, Composition};
 use signpost::keys::{Algorithm, DkimKey};
 use signpost::name::Name;
-use signpost::publish::{Change, Fate, Outcome, Periods, Publisher, SharedZones, Stage, Store, StoreError};
+use signpost::publish::{Change, Fate, Outcome, Periods, Publisher, SharedZones, Sight, Stage, Store, StoreError};
 use signpost::record::{Record, RecordType};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,6 +5,7 @@ use super::args::{Args, EXAMPLES, FILES};
 use super::exit::Exit;
 use crate::config::mail_options::MAIL_OPTIONS;
 use crate::config::options::{CATALOG_OPTIONS, Change, OPTIONS, OptionRow, ZONE_OPTIONS};
+use crate::config::signer_options::{HOOK_ENVIRONMENT, SIGNER_OPTIONS};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use std::io;
@@ -137,6 +138,20 @@ fn config_page() -> String {
     }
     roff.control("SH", ["OPTIONS"]);
     describe_options(&mut roff, OPTIONS);
+    roff.control("SH", ["SIGNERS"]);
+    paragraphs(
+        &mut roff,
+        "Each [[signer]] is a program that signs mail. Signpost makes its keys, waits until every name server of the zone \
+         has them, and then switches it: the files that say what it signs with are rewritten in one step each, comments \
+         and order kept, and it is told to read them again. What was changed by hand in the meantime is never overwritten.",
+    );
+    describe_options(&mut roff, SIGNER_OPTIONS);
+    paragraphs(&mut roff, "A hook finds in its environment:");
+    for (variable, meaning) in HOOK_ENVIRONMENT {
+        roff.control("TP", []);
+        roff.text([bold(*variable)]);
+        roff.text([roman(*meaning)]);
+    }
     roff.control("SH", ["MAIL POLICY"]);
     paragraphs(
         &mut roff,
@@ -288,7 +303,12 @@ mod tests {
             assert!(pages[0].1.contains(&heading), "{heading}");
         }
         assert!(!pages[0].1.contains("signpost man"), "hidden commands stay hidden");
-        for row in OPTIONS.iter().chain(MAIL_OPTIONS).chain(ZONE_OPTIONS) {
+        for row in OPTIONS
+            .iter()
+            .chain(MAIL_OPTIONS)
+            .chain(ZONE_OPTIONS)
+            .chain(SIGNER_OPTIONS)
+        {
             let key = row.key.rsplit('.').next().unwrap();
             assert!(pages[1].1.contains(&format!("\\fB{key}\\fR")), "{key}");
         }

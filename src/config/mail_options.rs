@@ -89,10 +89,23 @@ pub const MAIL_OPTIONS: &[OptionRow] = &[
     row("mail.dmarc.psd", r#""y", "n" or "u""#, UNSAID, r#"psd = "n""#,
         "Whether the domain is a public suffix."),
 
-    row("mail.dkim.rotation", "a table of two durations, `retire` and `forget`", r#"{ retire = "7d", forget = "30d" }"#,
-        r#"rotation = { retire = "7d", forget = "30d" }"#,
-        "The life of a key whose file is gone: it stays published for retire, because mail in flight was signed \
-         with it, is then revoked by an empty p= and after forget is gone."),
+    row("mail.dkim.rotation.every", "a duration, as a string", "only when told to", r#"every = "90d""#,
+        "How often Signpost makes a new key and has the signer of [[signer]] switched to it, once every name server \
+         of the zone has it. \"never\" undoes an inherited one."),
+    row("mail.dkim.rotation.algorithms", "a list of algorithms", r#"["rsa2048"]"#, r#"algorithms = ["rsa2048", "ed25519"]"#,
+        "The keys that are made: rsa2048, rsa3072, rsa4096 or ed25519, one of each kind."),
+    row("mail.dkim.rotation.selector", "a pattern, as a string", r#""{year}{month}{day}-{alg}""#,
+        r#"selector = "{year}{month}-{alg}""#,
+        "The selectors of new keys; {alg} is rsa or ed. The date is that of UTC."),
+    row("mail.dkim.rotation.retire", "a duration, as a string", r#""7d""#, r#"retire = "7d""#,
+        "How long a key whose file is gone, or that is not signed with any more, stays published, because mail in \
+         flight was signed with it. It is then revoked by an empty p=."),
+    row("mail.dkim.rotation.forget", "a duration, as a string", r#""30d""#, r#"forget = "30d""#,
+        "How long a revoked key stays published with an empty p=. Then its record is gone."),
+    row("mail.dkim.rotation.reveal", "an absolute path, as a string", "nowhere", r#"reveal = "/var/www/dkim-keys""#,
+        "A folder where the private half of a key that Signpost made is published once its record is gone, so that old \
+         signatures prove nothing any more. It must not be in the key directory. An empty string undoes an inherited \
+         one."),
     row("mail.dkim.adsp", r#""unknown", "all" or "discardable""#, NOTHING, r#"adsp = "all""#,
         "The record at _adsp._domainkey (RFC 5617), historic."),
     row("mail.dkim.domainkeys_policy", "a list of tags, as a string", NOTHING, r#"domainkeys_policy = "t=y; o=-;""#,

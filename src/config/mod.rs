@@ -5,7 +5,7 @@
 //! Promises: an unknown key is refused and the nearest known one named; every error has its file,
 //! line and column, the line itself and a cure; an empty file is a good configuration; paths are
 //! relative to the file they stand in. [`options`] and [`mail_options`] are the one list of all
-//! options; the keys of `[mail]` are [`MailPolicy`]'s, those of a zone's `[zone]` are [`Apex`]'s.
+//! options, with [`signer_options`]; the keys of `[mail]` are [`MailPolicy`]'s, those of a zone's `[zone]` are [`Apex`]'s.
 
 mod apex;
 mod catalog;
@@ -16,6 +16,8 @@ mod mail;
 pub mod mail_options;
 pub mod options;
 mod read;
+mod signer;
+pub mod signer_options;
 mod tls;
 mod transfer;
 mod values;
@@ -28,6 +30,7 @@ pub use catalog::Catalog;
 pub use error::{ConfigError, Fault};
 pub use excerpt::{Excerpt, printable};
 pub use mail::MailTable;
+pub use signer::{KeyType, Reload, Signer, SignerKind};
 pub use tls::{Pair, Tls};
 pub use transfer::{TransferTable, TsigKey, TsigSecret};
 pub use values::Identity;
@@ -37,6 +40,7 @@ use apex::ApexTable;
 use read::Kind;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use signer::SignerEntry;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
@@ -78,6 +82,8 @@ pub struct Config {
     pub tsig: Vec<TsigKey>,
     /// The `[transfer]` defaults of every zone.
     pub transfer: TransferTable,
+    /// The programs that sign mail, in the order of the file.
+    pub signers: Vec<Signer>,
     /// What is logged.
     pub log: Log,
     /// The `[mail]` defaults of every zone; see [`Config::policy_for`].
@@ -176,6 +182,7 @@ struct ServerFile {
     tls: TlsTable,
     transfer: TransferFile,
     tsig: Vec<TsigEntry>,
+    signer: Vec<SignerEntry>,
     log: LogTable,
     #[serde(rename = "mail")]
     _mail: Option<IgnoredAny>,
@@ -248,6 +255,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         let inner = given.map_or_else(|| PathBuf::from(default), |directory| directory.0);
         base.join(inner)
     };
+    let keys = directory(file.keys, options::KEYS);
     let tcp = Tcp {
         connections: file.tcp.connections.map_or(options::TCP_CONNECTIONS, |n| n.0),
         per_client: file.tcp.per_client.map_or(options::TCP_PER_CLIENT, |n| n.0),
@@ -260,7 +268,6 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         path: path.to_owned(),
         listen: file.listen.map_or_else(Listen::everywhere, |listen| listen.0),
         zones: directory(file.zones, options::ZONES),
-        keys: directory(file.keys, options::KEYS),
         state: directory(file.state, options::STATE),
         workers: file.workers.map(|workers| workers.0),
         version: file.version.map(|text| text.0),
@@ -281,6 +288,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         tls: file.tls.below(base),
         transfer: file.transfer.into(),
         tsig: file.tsig.into_iter().map(|entry| entry.below(base)).collect(),
+        signers: file.signer.into_iter().map(|entry| entry.below(base, &keys)).collect(),
+        keys,
         log: Log {
             level: file.log.level.unwrap_or(LogLevel::Info),
         },

@@ -5,6 +5,7 @@
 //! example is read, each default is the one in force, and no key is missing.
 
 use super::mail_options::MAIL_OPTIONS;
+use super::signer_options::SIGNER_OPTIONS;
 
 /// One option.
 #[derive(Debug, Clone, Copy)]
@@ -389,6 +390,15 @@ pub const OPTIONS: &[OptionRow] = &[
                keymgr -t prints are read as they are. A changed file is obeyed at once.",
     },
     OptionRow {
+        key: "signer",
+        wants: "a list of signers",
+        default: "none: keys are made and signers switched by somebody else",
+        change: Change::AtOnce,
+        example: r#"signer = [{ kind = "exim", selectors = "/etc/exim4/dkim_selectors" }]"#,
+        text: "The programs that sign mail, for which Signpost makes keys and which it switches to them; written as \
+               [[signer]] tables of their own, see below.",
+    },
+    OptionRow {
         key: "tls.certificate",
         wants: "the path of a file, as a string",
         default: "none: the encrypted transports are off",
@@ -465,6 +475,7 @@ pub fn row(key: &str) -> Option<&'static OptionRow> {
         .iter()
         .chain(MAIL_OPTIONS)
         .chain(ZONE_OPTIONS)
+        .chain(SIGNER_OPTIONS)
         .chain(CATALOG_OPTIONS);
     all.find(|row| row.key == key)
 }

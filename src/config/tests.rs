@@ -1,5 +1,6 @@
 use super::mail_options::MAIL_OPTIONS;
 use super::options::{Change, OPTIONS, OptionRow, ZONE_OPTIONS};
+use super::signer_options::SIGNER_OPTIONS;
 use super::*;
 use proptest::prelude::*;
 use std::fmt::Write;
@@ -150,6 +151,11 @@ fn an_error_names_the_place_shows_the_line_and_knows_the_cure() {
         "[tls]\ncertficate = \"a.pem\"\n",
         "[tls]\ndot = \"::\"\n",
         "[tls]\ndot = [\"::\"]\n",
+        "[[signer]]\nkind = \"opendkim\"\n",
+        "[[signer]]\nkind = \"open-dkim\"\n",
+        "[signer]\nkind = \"hook\"\n",
+        "[[signer]]\nkind = \"hook\"\nhook = \"systemctl reload x\"\n",
+        "[[signer]]\nkind = \"hook\"\nhok = []\n",
         // Of another file.
         "[zone]\nnameservers = [\"ns1.example.org\"]\n",
         // No TOML.
@@ -275,6 +281,45 @@ fn every_row_of_a_zone_s_table_is_true() {
         );
     }
     assert_eq!(unknown.cure.split('`').skip(1).step_by(2).count(), ZONE_OPTIONS.len());
+}
+
+#[test]
+fn every_row_of_a_signer_s_table_is_true() {
+    // Two ways to reload are one too many, and each kind has its own files.
+    let whole = |row: &OptionRow, line: &str| {
+        let lines: &[&str] = match row.key {
+            "signer.selector_map" => &["kind = 'rspamd'", "selector_map = 'x'"],
+            "signer.selectors" => &["kind = 'exim'", "selectors = 'x'"],
+            _ => &["kind = 'opendkim'", "key_table = 'x'", "signing_table = 'x'"],
+        };
+        let key = row.key.strip_prefix("signer.").unwrap();
+        let others: Vec<&str> = lines
+            .iter()
+            .copied()
+            .filter(|other| !other.starts_with(&format!("{key} ")))
+            .collect();
+        format!("[[signer]]\n{}\n{line}\n", others.join("\n"))
+    };
+    for row in SIGNER_OPTIONS {
+        let key = row.key.strip_prefix("signer.").unwrap();
+        assert!(row.example.starts_with(&format!("{key} = ")), "{}", row.example);
+        let right = read(&whole(row, row.example));
+        assert!(right.is_ok(), "{}: {}", row.example, right.unwrap_err());
+        let wrong = read(&whole(row, &format!("{key} = 1979-05-27"))).unwrap_err();
+        assert!(
+            wrong.fault == Fault::WrongType && wrong.what.contains(row.wants),
+            "{wrong}"
+        );
+    }
+    let unknown = read("[[signer]]\nqqqqq = 1\n").unwrap_err();
+    let known: Vec<&str> = unknown.cure.split('`').skip(1).step_by(2).collect();
+    assert_eq!(known.len(), SIGNER_OPTIONS.len(), "{unknown}");
+    for key in known {
+        assert!(
+            options::row(&format!("signer.{key}")).is_some(),
+            "{key} is not in the table"
+        );
+    }
 }
 
 #[test]

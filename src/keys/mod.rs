@@ -39,11 +39,13 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+use crate::finding::{Finding, Place};
 use crate::name::{Name, NameError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use directory::KeyDirectory;
+pub(crate) use table::{KeyAt, KeyRow, SigningRow, Table, read_key_table, read_signing_table};
 
 /// The kind of a public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,4 +93,20 @@ impl DkimKey {
         // `p=` is last, and no value has a semicolon in it.
         self.record.rsplit_once("; p=").map_or("", |(_, p)| p)
     }
+}
+
+/// What `p=` says for the private key in `content`, read as its name promises. The finding says why there is none.
+pub(crate) fn public_half(file: &Path, content: &[u8]) -> Result<String, Finding> {
+    let (kind, stem) = layout::classify(file);
+    let expected = reading::Expectation {
+        kind,
+        stem: &stem,
+        is_meant: true,
+    };
+    let fault = match reading::read(content, expected) {
+        Ok(Some((reading::Reading::Key(key, public::Half::Private), _))) => return Ok(key.base64()),
+        Ok(_) => fault::Fault::Garbage("there is no private key in it"),
+        Err(fault) => fault,
+    };
+    Err(fault.advise(file, Place::file(file)))
 }

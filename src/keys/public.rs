@@ -22,7 +22,7 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 /// A public key as `p=` publishes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct PublicKey {
+pub(crate) struct PublicKey {
     /// What kind.
     pub(super) algorithm: Algorithm,
     /// SubjectPublicKeyInfo for RSA, as opendkim-genkey and every verifier have it; the 32 octets

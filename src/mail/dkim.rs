@@ -5,13 +5,13 @@
 //! ttl = "1h"                          # of key records; default: the zone file's own, else 1h
 //! domainkeys_policy = "t=y; o=-;"     # historic (RFC 4870 §3.6): a TXT at _domainkey
 //! adsp = "unknown"                    # historic (RFC 5617): "unknown" "all" "discardable"
-//! [mail.dkim.rotation]
-//! retire = "7d"                       # a vanished key keeps its record so long, for mail in flight
-//! forget = "30d"                      # then `p=` for so long, then nothing
 //! ```
+//!
+//! `[mail.dkim.rotation]` is [`Rotation`]'s.
 
 use super::kind::{Kind, Wanted};
 use super::read;
+pub use super::rotation::{NewKey, Rotation, SelectorPattern};
 use super::tags::{dkim_public_key, tag, tags};
 use crate::finding::Finding;
 use crate::name::Name;
@@ -19,7 +19,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use der::Decode;
 use serde::{Deserialize, Deserializer};
-use std::time::Duration;
 
 /// `[mail.dkim]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -28,25 +27,13 @@ pub struct DkimPolicy {
     /// The TTL of key records in seconds.
     #[serde(deserialize_with = "read::seconds")]
     pub ttl: Option<u32>,
-    /// The life of a key whose file is gone.
+    /// The life of keys.
     pub rotation: Rotation,
     /// The DomainKeys policy, published at `_domainkey`; historic.
     #[serde(deserialize_with = "domainkeys_policy")]
     pub domainkeys_policy: Option<String>,
     /// The ADSP, published at `_adsp._domainkey`; historic.
     pub adsp: Option<Adsp>,
-}
-
-/// `[mail.dkim.rotation]`: how long a record outlives its key file.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Rotation {
-    /// From the file's vanishing until the key is revoked; 7 days by default.
-    #[serde(deserialize_with = "read::duration")]
-    pub retire: Duration,
-    /// From the revocation until the record goes; 30 days by default.
-    #[serde(deserialize_with = "read::duration")]
-    pub forget: Duration,
 }
 
 /// What the domain says of its signing (RFC 5617 §4.2.1).
@@ -59,17 +46,6 @@ pub enum Adsp {
     All,
     /// All mail is signed; discard what is not.
     Discardable,
-}
-
-const DAY: Duration = Duration::from_secs(86_400);
-
-impl Default for Rotation {
-    fn default() -> Self {
-        Self {
-            retire: 7 * DAY,
-            forget: 30 * DAY,
-        }
-    }
 }
 
 impl DkimPolicy {

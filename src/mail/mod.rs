@@ -38,7 +38,7 @@ pub mod tls_rpt;
 
 mod kind;
 mod read;
-mod selector;
+mod rotation;
 mod silent;
 mod tags;
 mod view;
@@ -55,7 +55,6 @@ use serde::Deserialize;
 pub use kind::{Kind, Wanted, is_spf};
 pub(crate) use read::seconds;
 pub use read::{NoPeriod, NoReportUri, Period, PolicyName, ReportUri};
-pub use selector::{PatternError, SelectorPattern};
 pub use tags::dkim_public_key;
 pub use view::{Known, ZoneView};
 

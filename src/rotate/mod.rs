@@ -19,8 +19,7 @@ mod gate;
 
 pub use gate::{Gate, Sighting, Zone, gate, wait};
 
-use crate::keys::Algorithm;
-use crate::mail::SelectorPattern;
+use crate::mail::dkim::{NewKey, SelectorPattern};
 use crate::publish::{KeyState, Stage};
 use std::time::Duration;
 
@@ -30,13 +29,11 @@ pub struct Schedule<'p> {
     /// So often a new key is made; `None`: only when somebody orders it.
     pub every: Option<Duration>,
     /// The kinds of key to have.
-    pub algorithms: &'p [Algorithm],
+    pub algorithms: &'p [NewKey],
     /// What new selectors look like.
     pub selector: &'p SelectorPattern,
     /// Is there a signer that can be switched to keys of this kind?
-    pub has_signer: &'p dyn Fn(Algorithm) -> bool,
-    /// Are the private keys of forgotten ones published?
-    pub reveal: bool,
+    pub has_signer: &'p dyn Fn(NewKey) -> bool,
 }
 
 /// What is to be done now.
@@ -47,7 +44,7 @@ pub enum Step {
         /// Its selector.
         selector: String,
         /// Its kind.
-        algorithm: Algorithm,
+        algorithm: NewKey,
     },
     /// This key is the next to sign with: note it.
     Choose {
@@ -103,14 +100,14 @@ pub fn plan(
 }
 
 /// The kinds of key that are to be or that somebody chose one of.
-fn kinds(states: &[KeyState], schedule: &Schedule<'_>) -> Vec<Algorithm> {
-    let mut kinds: Vec<Algorithm> = match schedule.every {
+fn kinds(states: &[KeyState], schedule: &Schedule<'_>) -> Vec<NewKey> {
+    let mut kinds: Vec<NewKey> = match schedule.every {
         Some(_) => schedule.algorithms.to_vec(),
         None => vec![],
     };
     for key in states.iter().filter(|key| key.course.next || key.course.switching) {
         if !kinds.iter().any(|kind| kind.is_kind_of(key.algorithm)) {
-            kinds.push(key.algorithm);
+            kinds.push(NewKey::of(key.algorithm));
         }
     }
     kinds
@@ -121,10 +118,10 @@ fn of_kind(
     states: &[KeyState],
     schedule: &Schedule<'_>,
     gate_of: &dyn Fn(&KeyState) -> Gate,
-    kind: Algorithm,
+    kind: NewKey,
     now: u64,
 ) {
-    let of_kind = || states.iter().filter(|key| key.algorithm.is_kind_of(kind));
+    let of_kind = || states.iter().filter(|key| kind.is_kind_of(key.algorithm));
     let signing = of_kind()
         .filter(|key| key.stage == Stage::Signing)
         .max_by_key(|key| key.since);
@@ -165,7 +162,7 @@ fn of_kind(
             selector: key.selector.clone(),
         },
         None => Step::Make {
-            selector: schedule.selector.unused(kind, now, &|selector| {
+            selector: schedule.selector.unused(now, kind, &|selector| {
                 states.iter().any(|key| key.selector == selector) || is_planned(plan, selector)
             }),
             algorithm: kind,

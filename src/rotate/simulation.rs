@@ -6,7 +6,7 @@
 //! signature, and until the last message signed with it must have arrived.
 
 use super::*;
-use crate::keys::DkimKey;
+use crate::keys::{Algorithm, DkimKey};
 use crate::name::Name;
 use crate::publish::Course;
 use crate::publish::life::{self, Periods, Sight};
@@ -211,7 +211,10 @@ impl Domain {
                     domain: self.name.clone(),
                     selector: selector.clone(),
                     record: format!("v=DKIM1; k=rsa; p=KEY{selector}").into(),
-                    algorithm,
+                    algorithm: match algorithm {
+                        NewKey::Ed25519 => Algorithm::Ed25519,
+                        _ => Algorithm::Rsa { bits: 2048 },
+                    },
                     sources: vec![],
                 };
                 self.files.insert(selector.clone(), key);
@@ -281,10 +284,9 @@ impl Domain {
         let pattern: SelectorPattern = "{year}{month}-{alg}".parse().unwrap();
         let schedule = Schedule {
             every: Some(Duration::from_secs(90 * DAY)),
-            algorithms: &[Algorithm::Rsa { bits: 2048 }, Algorithm::Ed25519],
+            algorithms: &[NewKey::Rsa2048, NewKey::Ed25519],
             selector: &pattern,
             has_signer: &|_| true,
-            reveal: false,
         };
         let mut memory = Memory::default();
         let (mut now, end) = (START, START + YEARS * 365 * DAY);

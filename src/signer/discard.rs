@@ -1,0 +1,58 @@
+//! The end of private keys: removed, or held until they are published so that old signatures prove nothing any more.
+
+use super::error::{Fault, SignerError};
+use super::make::record_file;
+use super::owner::Owner;
+use super::{bare, file};
+use crate::name::Name;
+use std::path::{Path, PathBuf};
+
+/// Of the folders that keys are held in.
+const PRIVATE_DIRECTORY: u32 = 0o700;
+/// Of a key that is held.
+const PRIVATE_FILE: u32 = 0o600;
+/// Of a key that is published.
+const PUBLIC_FILE: u32 = 0o644;
+/// Of the folder of those.
+const PUBLIC_DIRECTORY: u32 = 0o755;
+
+/// Where the private half of a retired key is held below the state directory.
+pub fn held(state: &Path, domain: &Name, selector: &str) -> PathBuf {
+    let folder = bare(domain).replace('/', "_");
+    let file = selector.replace('/', "_");
+    state.join("retired").join(folder).join(format!("{file}.private"))
+}
+
+/// Removes a private key and the record beside it. With `hold`, a path of [`held`], the key is there before it is gone
+/// here. Doing it again after a crash finishes it.
+pub fn discard(key_file: &Path, hold: Option<&Path>) -> Result<(), SignerError> {
+    if let Some(hold) = hold
+        && key_file.exists()
+    {
+        file::create_parents(hold, Owner::default(), PRIVATE_DIRECTORY)?;
+        file::copy(key_file, hold, PRIVATE_FILE)?;
+    }
+    // The key last: a record alone would be taken for a key that somebody else signs with.
+    let record = record_file(key_file);
+    if record != key_file {
+        file::remove(&record)?;
+    }
+    file::remove(key_file)
+}
+
+/// Publishes the private half of a forgotten key as `SELECTOR._domainkey.DOMAIN.pem` in `folder`, and holds it no longer.
+/// Says where it is. Doing it again after a crash finishes it.
+pub fn reveal(held: &Path, folder: &Path, domain: &Name, selector: &str) -> Result<PathBuf, SignerError> {
+    let file = format!("{selector}._domainkey.{}.pem", bare(domain));
+    if file.contains('/') {
+        let what = format!("`{}` cannot be the name of a file", file.escape_debug());
+        return Err(SignerError::new(Fault::Key, what, "publish the key by hand"));
+    }
+    let public = folder.join(file);
+    if held.exists() || !public.exists() {
+        file::create_parents(&public, Owner::default(), PUBLIC_DIRECTORY)?;
+        file::copy(held, &public, PUBLIC_FILE)?;
+        file::remove(held)?;
+    }
+    Ok(public)
+}

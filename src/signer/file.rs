@@ -1,0 +1,237 @@
+//! Files that are there whole or not at all.
+//!
+//! [`create`] makes a new one and never takes the place of another; [`rewrite`] changes a text and never loses what
+//! somebody else wrote meanwhile. Both write a hidden file beside it first, which is given its owner and mode before
+//! anything is in it, and is synced before it gets its name. What a crash leaves of those is removed by the next try.
+
+use super::error::{Fault, SignerError};
+use super::owner::Owner;
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use zeroize::Zeroizing;
+
+/// How often a text that changes under our hands is read again.
+const TRIES: u32 = 5;
+/// A larger table is none.
+const MAX_TABLE_OCTETS: u64 = 64 << 20;
+
+/// One writer at a time: the hidden files have fixed names, so that none is left for ever.
+static WRITING: Mutex<()> = Mutex::new(());
+
+/// Makes the file `path` with this owner, mode and content. Fails with [`Fault::Exists`] if there is one.
+pub(super) fn create(path: &Path, content: &[u8], owner: Owner, mode: u32) -> Result<(), SignerError> {
+    let _one = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    if path.symlink_metadata().is_ok() {
+        return Err(SignerError::io(path, "make the file", Errno::EXIST));
+    }
+    let new = Hidden::write(path, content, owner, mode)?;
+    new.take_free_name(path)
+        .map_err(|error| SignerError::io(path, "make the file", error))?;
+    sync_directory(path)
+}
+
+/// Makes the directories that `path` needs, each with this owner.
+pub(super) fn create_parents(path: &Path, owner: Owner, mode: u32) -> Result<(), SignerError> {
+    let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    if parent.is_dir() {
+        return Ok(());
+    }
+    create_parents(parent, owner, mode)?;
+    let made = rustix::fs::mkdir(parent, Mode::from_raw_mode(mode))
+        .and_then(|()| rustix::fs::chmod(parent, Mode::from_raw_mode(mode)))
+        .and_then(|()| rustix::fs::chown(parent, owner.user, owner.group));
+    match made {
+        Ok(()) => sync_directory(parent),
+        Err(Errno::EXIST) => Ok(()),
+        Err(error) => {
+            // Empty, so that the next try makes it whole.
+            let _ = fs::remove_dir(parent);
+            Err(SignerError::io(parent, "make the directory", error))
+        }
+    }
+}
+
+/// Reads a text.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, SignerError> {
+    match fs::metadata(path) {
+        Ok(found) if found.len() > MAX_TABLE_OCTETS => {
+            let what = format!("{} octets are too many for a table", found.len());
+            return Err(SignerError::new(Fault::Table, what, "is this the right file?").at(path));
+        }
+        _ => {}
+    }
+    fs::read(path).map_err(|error| SignerError::io(path, "read it", error))
+}
+
+/// Gives the text of `path` to `change` and puts what comes back in its place, with the same owner and mode; `None`
+/// leaves it. If somebody writes the file meanwhile, the new text is read and changed. Says whether it was written.
+pub(super) fn rewrite(
+    path: &Path,
+    mut change: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, SignerError>,
+) -> Result<bool, SignerError> {
+    let _one = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    // A link stays one.
+    let path = &fs::canonicalize(path).map_err(|error| SignerError::io(path, "find it", error))?;
+    for _ in 0..TRIES {
+        let known = State::of(path)?;
+        let old = read(path)?;
+        let Some(text) = change(&old)?.filter(|text| *text != old) else {
+            return Ok(false);
+        };
+        let new = Hidden::write(path, &text, known.owner, known.mode)?;
+        // Both the stamp and the text: a stamp alone is as fine as the clock's ticks.
+        if State::of(path)? != known || read(path)? != old {
+            continue;
+        }
+        fs::rename(&new.path, path).map_err(|error| SignerError::io(path, "rename the new version to it", error))?;
+        new.keep();
+        sync_directory(path)?;
+        return Ok(true);
+    }
+    let what = format!("somebody else changed it {TRIES} times while it was to be written");
+    Err(SignerError::new(Fault::Busy, what, "let the other program finish; it is tried again").at(path))
+}
+
+/// Copies a private key to a new file.
+pub(super) fn copy(from: &Path, to: &Path, mode: u32) -> Result<(), SignerError> {
+    let content = fs::read(from).map_err(|error| SignerError::io(from, "read it", error))?;
+    let content = Zeroizing::new(content);
+    match create(to, &content, Owner::default(), mode) {
+        // Made before a crash, and what was to follow was not done.
+        Err(error) if error.fault == Fault::Exists && is_same(to, &content) => Ok(()),
+        other => other,
+    }
+}
+
+fn is_same(path: &Path, content: &[u8]) -> bool {
+    fs::read(path).is_ok_and(|found| *Zeroizing::new(found) == content)
+}
+
+/// Removes a file; one that is gone is none.
+pub(super) fn remove(path: &Path) -> Result<(), SignerError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SignerError::io(path, "remove it", error)),
+        Err(_) => Ok(()),
+        Ok(()) => sync_directory(path),
+    }
+}
+
+/// What tells one version of a file from another, and what is kept of it.
+#[derive(PartialEq, Eq)]
+struct State {
+    inode: u64,
+    len: u64,
+    changed: (i64, i64),
+    owner: Owner,
+    mode: u32,
+}
+
+impl State {
+    fn of(path: &Path) -> Result<Self, SignerError> {
+        let found = fs::metadata(path).map_err(|error| SignerError::io(path, "look at it", error))?;
+        Ok(Self {
+            inode: found.ino(),
+            len: found.len(),
+            changed: (found.ctime(), found.ctime_nsec()),
+            owner: Owner {
+                user: Some(rustix::fs::Uid::from_raw(found.uid())),
+                group: Some(rustix::fs::Gid::from_raw(found.gid())),
+            },
+            mode: found.mode() & 0o7777,
+        })
+    }
+}
+
+/// A file under its hidden name, removed if it gets no other.
+struct Hidden {
+    path: PathBuf,
+    is_kept: bool,
+}
+
+impl Hidden {
+    /// Key directories and tables are read by others: they skip what begins with a dot, and so do we.
+    fn beside(path: &Path) -> PathBuf {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        path.with_file_name(format!(".{name}.signpost-new"))
+    }
+
+    fn write(path: &Path, content: &[u8], owner: Owner, mode: u32) -> Result<Self, SignerError> {
+        let hidden = Self {
+            path: Self::beside(path),
+            is_kept: false,
+        };
+        remove(&hidden.path)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(&hidden.path, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|error| SignerError::io(path, "write a file beside it", error))?;
+        let mut file = File::from(file);
+        let found = file
+            .metadata()
+            .map_err(|error| SignerError::io(path, "look at the new file", error))?;
+        let given = Owner {
+            user: owner.user.filter(|user| user.as_raw() != found.uid()),
+            group: owner.group.filter(|group| group.as_raw() != found.gid()),
+        };
+        if given != Owner::default() {
+            rustix::fs::fchown(&file, given.user, given.group).map_err(|error| not_given(path, error))?;
+        }
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
+            .map_err(|error| SignerError::io(path, "set its mode", error))?;
+        file.write_all(content)
+            .and_then(|()| file.sync_all())
+            .map_err(|error| SignerError::io(path, "write it", error))?;
+        Ok(hidden)
+    }
+
+    /// Gives it the name `path` if nothing has it.
+    fn take_free_name(self, path: &Path) -> Result<(), Errno> {
+        match rustix::fs::renameat_with(CWD, &self.path, CWD, path, RenameFlags::NOREPLACE) {
+            // Not every file system knows the flag; a second name is refused by all of them.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rustix::fs::link(&self.path, path),
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.keep();
+                Ok(())
+            }
+        }
+    }
+
+    fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn not_given(path: &Path, error: Errno) -> SignerError {
+    let mut told = SignerError::io(path, "give it to its owner", error);
+    if told.fault == Fault::Permission {
+        "grant Signpost CAP_CHOWN, or leave `owner` of [[signer]] out and let the signer read the keys by their group"
+            .clone_into(&mut told.cure);
+    }
+    told
+}
+
+/// A name is there for good only once its directory is synced.
+fn sync_directory(path: &Path) -> Result<(), SignerError> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| SignerError::io(directory, "sync the directory", error))
+}
