@@ -13,6 +13,7 @@
 //! | `primary` | asking a primary for its serial and for the zone |
 //! | `status` | how a zone stands with the other servers |
 //! | `stored` | transferred zones on disk |
+//! | `witness` | which name servers serve a key |
 
 mod nameservers;
 mod notifier;
@@ -22,11 +23,13 @@ mod refresher;
 mod status;
 pub mod stored;
 mod told;
+mod witness;
 
 pub use notifier::Notifier;
 pub use refresh::Arrival;
 pub use refresher::{Event, RefreshStatus, Refresher};
-pub use status::{Known, SecondaryStatus, ZoneStatus};
+pub use status::{Known, SecondaryStatus, ZoneStatus, spoken};
+pub use witness::{Sought, Witness};
 
 use crate::publish::SharedZones;
 use crate::tls::SharedContext;
@@ -38,7 +41,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::UdpSocket;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// The port of DNS.
@@ -136,6 +140,38 @@ impl Exchange {
             }
             told.sort_by(|a, b| a.zone.cmp(&b.zone));
             tell(told);
+        });
+    }
+}
+
+impl Exchange {
+    /// To have name servers asked for keys.
+    pub fn inquirer(&self) -> Inquirer {
+        Inquirer {
+            shared: Arc::clone(&self.shared),
+            runtime: self.runtime.handle().clone(),
+            at_once: Arc::new(Semaphore::new(ASKED_AT_ONCE)),
+        }
+    }
+}
+
+/// Has name servers asked for keys. Cheap to clone; never waits.
+#[derive(Debug, Clone)]
+pub struct Inquirer {
+    shared: Arc<Shared>,
+    runtime: Handle,
+    at_once: Arc<Semaphore>,
+}
+
+impl Inquirer {
+    /// Asks all name servers for a key and hands over what they say.
+    pub fn ask(&self, sought: Sought, tell: impl FnOnce(Sought, Vec<Witness>) + Send + 'static) {
+        let (shared, at_once) = (Arc::clone(&self.shared), Arc::clone(&self.at_once));
+        self.runtime.spawn(async move {
+            // It is never closed.
+            let _permit = at_once.acquire_owned().await;
+            let witnesses = shared.witnesses(sought.clone()).await;
+            tell(sought, witnesses);
         });
     }
 }

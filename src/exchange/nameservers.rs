@@ -45,6 +45,20 @@ impl NameServers {
         addresses.into_iter().map(|ip| SocketAddr::new(ip, DNS_PORT)).collect()
     }
 
+    /// All name servers of a zone with all their addresses, this server's among them.
+    pub(super) async fn all(&self, shared: &Shared, zone: &Zone) -> Vec<(Name, Vec<IpAddr>)> {
+        let mut servers = vec![];
+        for name in names(zone) {
+            let ours = ours(&shared.zones.load(), &name);
+            let addresses = match ours {
+                Some(ours) => ours,
+                None => self.resolve(&name).await,
+            };
+            servers.push((name, addresses));
+        }
+        servers
+    }
+
     async fn resolve(&self, name: &Name) -> Vec<IpAddr> {
         if let Some((when, addresses)) = self.lock().get(name)
             && when.elapsed() < KEPT
@@ -74,14 +88,17 @@ impl NameServers {
 /// The names of the NS RRset but the SOA's MNAME (RFC 1996 §3.3).
 fn secondaries(zone: &Zone) -> Vec<Name> {
     let primary = Name::from_wire(name_at_front(zone.soa().first_rdata())).ok();
+    let names = names(zone);
+    names.filter(|name| primary.as_ref() != Some(name)).collect()
+}
+
+fn names(zone: &Zone) -> impl Iterator<Item = Name> {
     let nameservers = zone.apex_node().rrset(RecordType::NS);
     nameservers
         .into_iter()
         .flat_map(|rrset| rrset.records())
         .filter_map(|record| Name::from_wire(record.rdata).ok())
         .map(|name| name.to_lowercase())
-        .filter(|name| primary.as_ref() != Some(name))
-        .collect()
 }
 
 fn name_at_front(rdata: &[u8]) -> &[u8] {

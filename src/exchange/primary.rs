@@ -202,11 +202,11 @@ async fn fetch_by(
 }
 
 /// A connection to a primary.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-async fn connect(shared: &Shared, remote: &Remote) -> Result<Box<dyn Stream>, Failure> {
+pub(super) async fn connect(shared: &Shared, remote: &Remote) -> Result<Box<dyn Stream>, Failure> {
     let stream = within(TcpStream::connect(remote.address)).await??;
     stream.set_nodelay(true)?;
     let Some(name) = &remote.tls else {
@@ -219,14 +219,14 @@ async fn connect(shared: &Shared, remote: &Remote) -> Result<Box<dyn Stream>, Fa
     Ok(Box::new(stream))
 }
 
-async fn ask(stream: &mut dyn Stream, question: &[u8]) -> Result<(), Failure> {
+pub(super) async fn ask(stream: &mut dyn Stream, question: &[u8]) -> Result<(), Failure> {
     let framed = [&(question.len() as u16).to_be_bytes()[..], question].concat();
     within(stream.write_all(&framed)).await??;
     within(stream.flush()).await??;
     Ok(())
 }
 
-async fn read_message(stream: &mut dyn Stream, message: &mut Vec<u8>) -> Result<(), Failure> {
+pub(super) async fn read_message(stream: &mut dyn Stream, message: &mut Vec<u8>) -> Result<(), Failure> {
     let mut prefix = [0; 2];
     read(stream, &mut prefix).await?;
     message.resize(usize::from(u16::from_be_bytes(prefix)), 0);
@@ -252,7 +252,7 @@ async fn within<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 
 /// A question about the apex, signed if it is to be, and what checks the answer. For IXFR our SOA stands in the authority
 /// section (RFC 1995 §3).
-fn question(
+pub(super) fn question(
     shared: &Shared,
     remote: &Remote,
     apex: &Name,

@@ -169,7 +169,7 @@ impl fmt::Display for ZoneStatus {
 }
 
 /// A span of time in one unit.
-pub(super) fn spoken(seconds: u64) -> String {
+pub fn spoken(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

@@ -1,0 +1,96 @@
+//! Asking the name servers for keys, with patience: soon while there is hope, seldom while a server is down.
+
+use super::{Heard, KeyName, Keeper};
+use crate::exchange::{Sought, Witness};
+use crate::rotate::Sighting;
+use std::collections::BTreeMap;
+
+/// The longest time between two questions for a key, in seconds.
+const SELDOM: u64 = 60;
+/// A key that nobody wants any more is asked for no longer, in seconds.
+const WANTED: u64 = 120;
+
+/// What is known of one key at the name servers.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// When it is to be asked for next, in seconds since 1970; `None`: while it is, or when it is wanted again.
+    next: Option<u64>,
+    delay: u64,
+    asking: bool,
+    wanted_until: u64,
+    /// The record that was last asked for, and what came of it.
+    pub(super) last: Option<(Sought, u64, Vec<Witness>)>,
+    /// Since when each server has been a witness against.
+    pub(super) against: BTreeMap<String, u64>,
+}
+
+impl Watch {
+    pub(super) fn next(&self) -> Option<u64> {
+        self.next.filter(|_| !self.asking)
+    }
+
+    /// What was seen of this record.
+    pub(super) fn sighting(&self, record: &str) -> Option<Sighting> {
+        let (sought, at, witnesses) = self.last.as_ref()?;
+        let everywhere = !witnesses.is_empty() && witnesses.iter().all(|witness| witness.problem.is_none());
+        (*sought.record == *record).then_some(Sighting { at: *at, everywhere })
+    }
+}
+
+impl Keeper {
+    /// The key is to be asked for, for a while: at `at`, or when its turn comes if that is sooner.
+    pub(super) fn want(&mut self, key: &KeyName, at: u64, now: u64) {
+        let watch = self.watched.entry(key.clone()).or_default();
+        watch.wanted_until = watch.wanted_until.max(at + WANTED).max(now + WANTED);
+        if watch.next.is_none_or(|next| next > at) && !watch.asking {
+            watch.next = Some(at);
+        }
+    }
+
+    /// The keys to ask for now.
+    pub(super) fn keys_to_ask(&mut self, now: u64) -> Vec<KeyName> {
+        self.watched
+            .retain(|_, watch| watch.asking || watch.wanted_until > now || watch.next.is_some_and(|next| next > now));
+        let due = self.watched.iter().filter(|(_, watch)| watch.next().is_some_and(|next| next <= now));
+        due.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Asks for a key; one that is not served from here any more (`None`) is forgotten.
+    pub(super) fn ask(&mut self, key: &KeyName, sought: Option<Sought>) {
+        let Some(sought) = sought else {
+            self.watched.remove(key);
+            return;
+        };
+        let Some(watch) = self.watched.get_mut(key) else {
+            return;
+        };
+        (watch.asking, watch.next) = (true, None);
+        let (hear, waker) = (self.hear.clone(), self.waker.clone());
+        self.inquirer.ask(sought, move |sought, witnesses| {
+            // It fails at the end only, when nobody is left to hear it.
+            let _ = hear.send((sought, witnesses));
+            waker.wake();
+        });
+    }
+
+    /// Takes note of what name servers said; the key it is about is returned, and whether all serve it.
+    pub(super) fn hear(&mut self, (sought, witnesses): Heard, now: u64) -> (KeyName, bool) {
+        let key = (sought.domain.clone(), sought.selector.clone());
+        let watch = self.watched.entry(key.clone()).or_default();
+        let everywhere = !witnesses.is_empty() && witnesses.iter().all(|witness| witness.problem.is_none());
+        let against = witnesses.iter().filter(|witness| witness.problem.is_some());
+        watch.against = against
+            .map(|witness| (witness.server.clone(), *watch.against.get(&witness.server).unwrap_or(&now)))
+            .collect();
+        let is_other = watch.last.as_ref().is_none_or(|(last, ..)| last.record != sought.record);
+        watch.delay = match everywhere || is_other {
+            true => 1,
+            false => (watch.delay * 2).clamp(1, SELDOM),
+        };
+        watch.asking = false;
+        // Once all have it, it is asked for again when that matters.
+        watch.next = (!everywhere && watch.wanted_until > now).then_some(now + watch.delay);
+        watch.last = Some((sought, now, witnesses));
+        (key, everywhere)
+    }
+}
