@@ -303,7 +303,12 @@ mod tests {
             assert!(pages[0].1.contains(&heading), "{heading}");
         }
         assert!(!pages[0].1.contains("signpost man"), "hidden commands stay hidden");
-        for row in OPTIONS.iter().chain(MAIL_OPTIONS).chain(ZONE_OPTIONS).chain(SIGNER_OPTIONS) {
+        for row in OPTIONS
+            .iter()
+            .chain(MAIL_OPTIONS)
+            .chain(ZONE_OPTIONS)
+            .chain(SIGNER_OPTIONS)
+        {
             let key = row.key.rsplit('.').next().unwrap();
             assert!(pages[1].1.contains(&format!("\\fB{key}\\fR")), "{key}");
         }

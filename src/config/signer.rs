@@ -173,7 +173,9 @@ impl TryFrom<SignerParts> for SignerEntry {
             ("selectors", parts.selectors.is_some(), Exim, "exim"),
         ] {
             if given && parts.kind != kind {
-                return Err(format!("`{key}` is for kind = \"{name}\" only; remove it, or change the kind"));
+                return Err(format!(
+                    "`{key}` is for kind = \"{name}\" only; remove it, or change the kind"
+                ));
             }
         }
         let kind = match parts.kind {
@@ -202,7 +204,6 @@ impl TryFrom<SignerParts> for SignerEntry {
             (None, None) => None,
         };
         let algorithms = parts.algorithms.unwrap_or_else(|| match parts.kind {
-            // Debian's OpenDKIM has one SignatureAlgorithm for all keys; rspamd's map has one selector a domain.
             OpenDkim | Rspamd => vec![KeyType::Rsa],
             Exim | Hook => vec![KeyType::Rsa, KeyType::Ed25519],
         });
@@ -210,6 +211,14 @@ impl TryFrom<SignerParts> for SignerEntry {
             [] => return Err("`algorithms` is empty; name \"rsa\" or \"ed25519\", or leave it out".to_owned()),
             [_, _, ..] if parts.kind == Rspamd => {
                 return Err("rspamd's map has one selector for each domain; keep one of the algorithms".to_owned());
+            }
+            // With rsa-sha256, a key of the other kind has it refuse all mail for the moment, and the other way round.
+            [_, _, ..] if parts.kind == OpenDkim => {
+                return Err(
+                    "OpenDKIM has one SignatureAlgorithm for all of its keys; keep one of the algorithms, or run a second \
+                     OpenDKIM with a [[signer]] of its own"
+                        .to_owned(),
+                );
             }
             _ => {}
         }
@@ -283,7 +292,9 @@ impl<'de> Deserialize<'de> for Owner {
             let (user, group) = text.split_once(':').unwrap_or((text, ""));
             let plain = |name: &str| !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == ':');
             match (user.is_empty() && group.is_empty()) || !plain(user) || !plain(group) {
-                true => Err(format!("\"{text}\" names nobody; write \"user:group\", such as \"opendkim:opendkim\"")),
+                true => Err(format!(
+                    "\"{text}\" names nobody; write \"user:group\", such as \"opendkim:opendkim\""
+                )),
                 false => Ok(Self(text.to_owned())),
             }
         }))
@@ -313,10 +324,14 @@ impl<'de> Deserialize<'de> for Command {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let words = Vec::<String>::deserialize(deserializer)?;
         match words.first() {
-            None => Err(D::Error::custom("the command is empty; name a program, or leave the key out")),
-            Some(program) if program.is_empty() || words.iter().any(|word| word.contains('\0')) => Err(D::Error::custom(
-                "the command has no program, or a NUL character; write [\"/path/to/program\", \"argument\"]",
+            None => Err(D::Error::custom(
+                "the command is empty; name a program, or leave the key out",
             )),
+            Some(program) if program.is_empty() || words.iter().any(|word| word.contains('\0')) => {
+                Err(D::Error::custom(
+                    "the command has no program, or a NUL character; write [\"/path/to/program\", \"argument\"]",
+                ))
+            }
             Some(_) => Ok(Self(words)),
         }
     }
@@ -335,7 +350,8 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_files_and_defaults() {
-        let opendkim = read("kind = 'opendkim'\nkey_table = 'KeyTable'\nsigning_table = 'refile:/t/SigningTable'").unwrap();
+        let opendkim =
+            read("kind = 'opendkim'\nkey_table = 'KeyTable'\nsigning_table = 'refile:/t/SigningTable'").unwrap();
         let tables = SignerKind::OpenDkim {
             key_table: "/etc/signpost/KeyTable".into(),
             signing_table: "/t/SigningTable".into(),
@@ -359,18 +375,40 @@ mod tests {
             ("", "missing field `kind`"),
             ("kind = 'sendmail'", "unknown variant `sendmail`"),
             ("kind = 'opendkim'", "`key_table` is missing; add the path"),
-            ("kind = 'rspamd'\nselector_map = 'x'\nkey_table = 'k'", "`key_table` is for kind = \"opendkim\" only; remove"),
-            ("kind = 'exim'\nselectors = 's'\npid_file = 'p'", "`pid_file` is for kind"),
+            (
+                "kind = 'rspamd'\nselector_map = 'x'\nkey_table = 'k'",
+                "`key_table` is for kind = \"opendkim\" only; remove",
+            ),
+            (
+                "kind = 'exim'\nselectors = 's'\npid_file = 'p'",
+                "`pid_file` is for kind",
+            ),
             ("kind = 'hook'", "add `hook`"),
-            (&format!("{tables}reload = ['x']\npid_file = 'p'"), "two ways to the same end; keep one"),
+            (
+                &format!("{tables}reload = ['x']\npid_file = 'p'"),
+                "two ways to the same end; keep one",
+            ),
             (&format!("{tables}reload = []"), "the command is empty; name a program"),
-            (&format!("{tables}keys = 'keys/{{domain}}.private'"), "several keys into one file; write {domain}"),
+            (
+                &format!("{tables}keys = 'keys/{{domain}}.private'"),
+                "several keys into one file; write {domain}",
+            ),
             (&format!("{tables}keys = '{{domain}} {{selector}}'"), "has a blank"),
-            (&format!("{tables}mode = '0644'"), "is no mode for a private key; write \"0600\""),
+            (
+                &format!("{tables}mode = '0644'"),
+                "is no mode for a private key; write \"0600\"",
+            ),
             (&format!("{tables}mode = '0060'"), "is no mode"),
             (&format!("{tables}owner = ':'"), "names nobody; write"),
             (&format!("{tables}algorithms = []"), "`algorithms` is empty"),
-            ("kind = 'opendkim'\nkey_table = 'db:/k'\nsigning_table = 's'", "type db cannot be rewritten; use a text file"),
+            (
+                &format!("{tables}algorithms = ['rsa', 'ed25519']"),
+                "one SignatureAlgorithm for all of its keys; keep one",
+            ),
+            (
+                "kind = 'opendkim'\nkey_table = 'db:/k'\nsigning_table = 's'",
+                "type db cannot be rewritten; use a text file",
+            ),
             (
                 "kind = 'rspamd'\nselector_map = 'm'\nalgorithms = ['rsa', 'ed25519']",
                 "one selector for each domain; keep one",

@@ -293,7 +293,11 @@ fn every_row_of_a_signer_s_table_is_true() {
             _ => &["kind = 'opendkim'", "key_table = 'x'", "signing_table = 'x'"],
         };
         let key = row.key.strip_prefix("signer.").unwrap();
-        let others: Vec<&str> = lines.iter().copied().filter(|other| !other.starts_with(&format!("{key} "))).collect();
+        let others: Vec<&str> = lines
+            .iter()
+            .copied()
+            .filter(|other| !other.starts_with(&format!("{key} ")))
+            .collect();
         format!("[[signer]]\n{}\n{line}\n", others.join("\n"))
     };
     for row in SIGNER_OPTIONS {
@@ -311,7 +315,10 @@ fn every_row_of_a_signer_s_table_is_true() {
     let known: Vec<&str> = unknown.cure.split('`').skip(1).step_by(2).collect();
     assert_eq!(known.len(), SIGNER_OPTIONS.len(), "{unknown}");
     for key in known {
-        assert!(options::row(&format!("signer.{key}")).is_some(), "{key} is not in the table");
+        assert!(
+            options::row(&format!("signer.{key}")).is_some(),
+            "{key} is not in the table"
+        );
     }
 }
 

@@ -10,8 +10,8 @@
 //! `[mail.dkim.rotation]` is [`Rotation`]'s.
 
 use super::kind::{Kind, Wanted};
-pub use super::rotation::{NewKey, Rotation, SelectorPattern};
 use super::read;
+pub use super::rotation::{NewKey, Rotation, SelectorPattern};
 use super::tags::{dkim_public_key, tag, tags};
 use crate::finding::Finding;
 use crate::name::Name;

@@ -109,7 +109,10 @@ impl FromStr for SelectorPattern {
     fn from_str(text: &str) -> Result<Self, String> {
         let pattern = Self(text.to_ascii_lowercase());
         // Two dates that have no part in common: what does not change makes only one key ever.
-        let (first, second) = (pattern.selector(0, NewKey::Rsa2048), pattern.selector(951_868_800, NewKey::Rsa2048));
+        let (first, second) = (
+            pattern.selector(0, NewKey::Rsa2048),
+            pattern.selector(951_868_800, NewKey::Rsa2048),
+        );
         if first == second {
             return Err(format!(
                 "\"{text}\" gives every key the same selector; put {{year}}, {{month}} and {{day}} into it"
@@ -130,10 +133,7 @@ impl FromStr for SelectorPattern {
 fn is_selector(text: &str) -> bool {
     let legal = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
     let is_label = |label: &str| {
-        (1..=60).contains(&label.len())
-            && label.bytes().all(legal)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
+        (1..=60).contains(&label.len()) && label.bytes().all(legal) && !label.starts_with('-') && !label.ends_with('-')
     };
     text.len() <= 120 && text.split('.').all(is_label)
 }
@@ -310,7 +310,10 @@ mod tests {
     #[test]
     fn selectors_are_made_of_the_day_and_the_algorithm() {
         let now = 1_798_675_200;
-        assert_eq!(SelectorPattern::default().selector(now, NewKey::Rsa2048), "20261231-rsa");
+        assert_eq!(
+            SelectorPattern::default().selector(now, NewKey::Rsa2048),
+            "20261231-rsa"
+        );
         let own: SelectorPattern = "M{Month}.{year}.{alg}".parse().unwrap();
         assert_eq!(own.selector(now, NewKey::Ed25519), "m12.2026.ed");
     }
@@ -338,7 +341,10 @@ mod tests {
             ("algorithms = ['rsa2048', 'rsa4096']", "two keys of the same kind"),
             ("algorithms = ['rsa1024']", "unknown variant `rsa1024`"),
             ("selector = 'mail'", "the same selector; put {year}"),
-            ("selector = '{year}_{alg}'", "which is none (RFC 6376 §3.1); use letters"),
+            (
+                "selector = '{year}_{alg}'",
+                "which is none (RFC 6376 §3.1); use letters",
+            ),
             ("selector = '{year}{week}'", "which is none"),
             ("selector = '-{year}'", "which is none"),
             ("selector = '{year}..x'", "which is none"),

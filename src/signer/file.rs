@@ -172,7 +172,9 @@ impl Hidden {
         let file = rustix::fs::open(&hidden.path, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|error| SignerError::io(path, "write a file beside it", error))?;
         let mut file = File::from(file);
-        let found = file.metadata().map_err(|error| SignerError::io(path, "look at the new file", error))?;
+        let found = file
+            .metadata()
+            .map_err(|error| SignerError::io(path, "look at the new file", error))?;
         let given = Owner {
             user: owner.user.filter(|user| user.as_raw() != found.uid()),
             group: owner.group.filter(|group| group.as_raw() != found.gid()),

@@ -56,12 +56,19 @@ pub fn key_file(signer: &Signer, domain: &Name, selector: &str) -> Result<PathBu
     let domain = bare(domain);
     let plain = |text: &str| {
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        !text.is_empty() && text.split('.').all(|label| !label.is_empty() && label.chars().all(legal))
+        !text.is_empty()
+            && text
+                .split('.')
+                .all(|label| !label.is_empty() && label.chars().all(legal))
     };
     for text in [domain.as_str(), selector] {
         if !plain(text) {
             let what = format!("`{}` cannot be part of a path", text.escape_debug());
-            return Err(SignerError::new(Fault::Key, what, "use letters, digits, dashes and dots"));
+            return Err(SignerError::new(
+                Fault::Key,
+                what,
+                "use letters, digits, dashes and dots",
+            ));
         }
     }
     let path = signer.keys.replace("{domain}", &domain).replace("{selector}", selector);
@@ -77,7 +84,11 @@ pub(super) fn record_file(key: &Path) -> PathBuf {
 
 fn private_half(signer: &Signer, algorithm: NewKey) -> Result<Zeroizing<String>, SignerError> {
     let failed = |error: &dyn std::fmt::Display| {
-        SignerError::new(Fault::Key, format!("no key could be made: {error}"), "try again; is there a source of random numbers?")
+        SignerError::new(
+            Fault::Key,
+            format!("no key could be made: {error}"),
+            "try again; is there a source of random numbers?",
+        )
     };
     if let Some(bits) = algorithm.bits() {
         let key = PrivateKey::new(&mut SysRng, bits).map_err(|error| failed(&error))?;

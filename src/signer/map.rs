@@ -53,14 +53,22 @@ pub(super) fn switched(
 ) -> Result<Option<Vec<u8>>, SignerError> {
     let mut lines = Lines::of(text);
     let domain = bare(switch.domain);
-    let mut own = entries(syntax, &lines).into_iter().filter(|entry| entry.domain == domain);
+    let mut own = entries(syntax, &lines)
+        .into_iter()
+        .filter(|entry| entry.domain == domain);
     let disagrees = |line: u32, what: String| {
-        let cure = format!("write `{}`", row(syntax, &domain, switch.old_selector.unwrap_or(switch.selector)));
+        let cure = format!(
+            "write `{}`",
+            row(syntax, &domain, switch.old_selector.unwrap_or(switch.selector))
+        );
         Err(SignerError::new(Fault::Disagrees, what, cure).at_line(file, line))
     };
     let Some(entry) = own.next() else {
         if let Some(old) = switch.old_selector {
-            return disagrees(lines.len().max(1), format!("mail of {domain} is not signed with selector {old}: {domain} is not in the map"));
+            return disagrees(
+                lines.len().max(1),
+                format!("mail of {domain} is not signed with selector {old}: {domain} is not in the map"),
+            );
         }
         lines.insert_behind(lines.len(), row(syntax, &domain, switch.selector).as_bytes());
         return Ok(Some(lines.into_text()));
@@ -73,18 +81,37 @@ pub(super) fn switched(
         let cure = format!("write `{}`", row(syntax, &domain, "SELECTOR"));
         return Err(SignerError::new(Fault::Table, what, cure).at_line(file, entry.line));
     }
-    let find = |selector: &str| entry.selectors.iter().find(|range| word(&lines, entry.line, range) == selector).cloned();
+    let find = |selector: &str| {
+        entry
+            .selectors
+            .iter()
+            .find(|range| word(&lines, entry.line, range) == selector)
+            .cloned()
+    };
     match (switch.old_selector.map(find), find(switch.selector)) {
         (None | Some(None), Some(_)) => return Ok(None),
         (Some(Some(old)), None) => lines.replace(entry.line, old, switch.selector),
         (None, None) if syntax == Syntax::Exim => {
             let separator = if entry.selectors.is_empty() { " " } else { " : " };
-            lines.replace(entry.line, entry.end..entry.end, &format!("{separator}{}", switch.selector));
+            lines.replace(
+                entry.line,
+                entry.end..entry.end,
+                &format!("{separator}{}", switch.selector),
+            );
         }
-        (Some(Some(_)), Some(_)) => return disagrees(entry.line, format!("{domain} is signed with both selectors already")),
+        (Some(Some(_)), Some(_)) => {
+            return disagrees(entry.line, format!("{domain} is signed with both selectors already"));
+        }
         (_, None) => {
-            let found: Vec<String> = entry.selectors.iter().map(|range| word(&lines, entry.line, range)).collect();
-            let what = format!("mail of {domain} is signed with `{}`: somebody else changed it", found.join(" : "));
+            let found: Vec<String> = entry
+                .selectors
+                .iter()
+                .map(|range| word(&lines, entry.line, range))
+                .collect();
+            let what = format!(
+                "mail of {domain} is signed with `{}`: somebody else changed it",
+                found.join(" : ")
+            );
             return disagrees(entry.line, what);
         }
     }
@@ -92,8 +119,17 @@ pub(super) fn switched(
 }
 
 /// Fails while the domain is still signed with the selector.
-pub(super) fn check_retired(syntax: Syntax, file: &Path, text: &[u8], domain: &Name, selector: &str) -> Result<(), SignerError> {
-    match in_use(syntax, text).get(domain).is_some_and(|selectors| selectors.contains(selector)) {
+pub(super) fn check_retired(
+    syntax: Syntax,
+    file: &Path,
+    text: &[u8],
+    domain: &Name,
+    selector: &str,
+) -> Result<(), SignerError> {
+    match in_use(syntax, text)
+        .get(domain)
+        .is_some_and(|selectors| selectors.contains(selector))
+    {
         false => Ok(()),
         true => Err(SignerError::new(
             Fault::Disagrees,
@@ -142,13 +178,19 @@ fn rspamd(lines: &Lines, number: u32) -> Option<Entry> {
 /// "Single-key lookup types").
 fn exim(lines: &Lines, number: u32) -> Option<Entry> {
     let line = lines.line(number);
-    if line.first().is_none_or(|octet| octet.is_ascii_whitespace() || *octet == b'#') {
+    if line
+        .first()
+        .is_none_or(|octet| octet.is_ascii_whitespace() || *octet == b'#')
+    {
         return None;
     }
     let quoted = line.first() == Some(&b'"');
     let key_end = match quoted {
         true => line[1..].iter().position(|&octet| octet == b'"')? + 2,
-        false => line.iter().position(|octet| octet.is_ascii_whitespace() || *octet == b':').unwrap_or(line.len()),
+        false => line
+            .iter()
+            .position(|octet| octet.is_ascii_whitespace() || *octet == b':')
+            .unwrap_or(line.len()),
     };
     let end = line.trim_ascii_end().len();
     let mut start = blanks(line, key_end..end);
@@ -190,7 +232,9 @@ fn unquoted(line: &[u8], range: Range<usize>) -> Range<usize> {
 }
 
 fn domain_of(line: &[u8], range: Range<usize>) -> String {
-    String::from_utf8_lossy(&line[range]).trim_end_matches('.').to_ascii_lowercase()
+    String::from_utf8_lossy(&line[range])
+        .trim_end_matches('.')
+        .to_ascii_lowercase()
 }
 
 #[cfg(test)]
@@ -220,13 +264,27 @@ mod tests {
         let expected = "# ours\nexample.net  a\n\n\"Example.ORG\"\t \"new\"  # kept\r\nexample.com b";
         assert_eq!(switch(Syntax::Rspamd, text, Some("old")).unwrap(), expected);
         assert_eq!(switch(Syntax::Rspamd, expected, Some("old")).unwrap(), "unchanged");
-        assert_eq!(switch(Syntax::Rspamd, "a.test x", None).unwrap(), "a.test x\nexample.org new\n");
+        assert_eq!(
+            switch(Syntax::Rspamd, "a.test x", None).unwrap(),
+            "a.test x\nexample.org new\n"
+        );
         let told = switch(Syntax::Rspamd, "example.org other\n", Some("old")).unwrap_err();
-        assert!(told.contains("map:1: mail of example.org is signed with `other`"), "{told}");
+        assert!(
+            told.contains("map:1: mail of example.org is signed with `other`"),
+            "{told}"
+        );
         assert!(switch(Syntax::Rspamd, "example.org other\n", None).is_err());
-        assert!(switch(Syntax::Rspamd, "", Some("old")).unwrap_err().contains("not in the map"));
+        assert!(
+            switch(Syntax::Rspamd, "", Some("old"))
+                .unwrap_err()
+                .contains("not in the map")
+        );
         let twice = "example.org old\nexample.org old\n";
-        assert!(switch(Syntax::Rspamd, twice, Some("old")).unwrap_err().contains("more than once"));
+        assert!(
+            switch(Syntax::Rspamd, twice, Some("old"))
+                .unwrap_err()
+                .contains("more than once")
+        );
     }
 
     #[test]
@@ -234,7 +292,11 @@ mod tests {
         for (text, old, expected) in [
             ("example.org: old\n", Some("old"), "example.org: new\n"),
             ("example.org:old:ed\n", Some("old"), "example.org:new:ed\n"),
-            ("\"example.org\"   ed : old \nx: old\n", Some("old"), "\"example.org\"   ed : new \nx: old\n"),
+            (
+                "\"example.org\"   ed : old \nx: old\n",
+                Some("old"),
+                "\"example.org\"   ed : new \nx: old\n",
+            ),
             ("example.org: ed\n", None, "example.org: ed : new\n"),
             ("example.org:\n", None, "example.org: new\n"),
             ("example.org: older\n", None, "example.org: older : new\n"),
@@ -259,8 +321,19 @@ mod tests {
     fn what_is_in_use_is_read_and_keeps_a_key_from_being_retired() {
         let found = in_use(Syntax::Exim, b"# x\nexample.org: A : b\nexample.net c\n");
         let of = |domain: &str| found[&name(domain)].iter().cloned().collect::<Vec<_>>();
-        assert_eq!((of("example.org"), of("example.net")), (vec!["a".into(), "b".into()], vec!["c".into()]));
-        let check = |selector| check_retired(Syntax::Rspamd, Path::new("m"), b"example.org a\n", &name("example.org"), selector);
+        assert_eq!(
+            (of("example.org"), of("example.net")),
+            (vec!["a".into(), "b".into()], vec!["c".into()])
+        );
+        let check = |selector| {
+            check_retired(
+                Syntax::Rspamd,
+                Path::new("m"),
+                b"example.org a\n",
+                &name("example.org"),
+                selector,
+            )
+        };
         assert!(check("b").is_ok());
         assert_eq!(check("a").unwrap_err().fault, Fault::Disagrees);
     }

@@ -85,7 +85,9 @@ pub fn switch(signer: &Signer, switch: &Switch<'_>) -> Result<(), SignerError> {
             })?;
         }
         SignerKind::Rspamd { selector_map } => {
-            file::rewrite(selector_map, |text| map::switched(Syntax::Rspamd, selector_map, text, switch))?;
+            file::rewrite(selector_map, |text| {
+                map::switched(Syntax::Rspamd, selector_map, text, switch)
+            })?;
         }
         SignerKind::Exim { selectors } => {
             file::rewrite(selectors, |text| map::switched(Syntax::Exim, selectors, text, switch))?;
@@ -164,15 +166,17 @@ fn bare(domain: &Name) -> String {
 fn check_key(switch: &Switch<'_>) -> Result<(), SignerError> {
     let file = switch.key_file;
     let content = std::fs::read(file).map_err(|error| SignerError::io(file, "read the key", error))?;
-    let found = crate::keys::public_half(file, &Zeroizing::new(content)).map_err(|finding| {
-        SignerError::new(Fault::Key, finding.what, finding.cure).at(file)
-    })?;
+    let found = crate::keys::public_half(file, &Zeroizing::new(content))
+        .map_err(|finding| SignerError::new(Fault::Key, finding.what, finding.cure).at(file))?;
     if crate::mail::dkim_public_key(switch.record.as_bytes()).as_ref() == Some(&found) {
         return Ok(());
     }
     Err(SignerError::new(
         Fault::Key,
-        format!("the key is not the one that is published at selector {}: mail signed with it would fail", switch.selector),
+        format!(
+            "the key is not the one that is published at selector {}: mail signed with it would fail",
+            switch.selector
+        ),
         "put the right key there, or make a new one",
     )
     .at(file))

@@ -116,7 +116,10 @@ impl<'a> Tables<'a> {
             let name = renamed(&row.name, old_selector(switch), switch.selector);
             let Some(name) = name.filter(|name| self.new_rows(switch).any(|(_, row)| row.name == *name)) else {
                 let what = format!("the row for selector {} is gone again", switch.selector);
-                return Err(SignerError::new(Fault::Busy, what, "let the other program finish; it is tried again").at(self.keys.file));
+                return Err(
+                    SignerError::new(Fault::Busy, what, "let the other program finish; it is tried again")
+                        .at(self.keys.file),
+                );
             };
             for (line, signing) in &self.signing.table.rows {
                 let text = lines.line(*line).to_vec();
@@ -134,7 +137,10 @@ impl<'a> Tables<'a> {
         if old.is_empty() && !new.iter().any(|row| self.is_named(row)) {
             let Some(row) = new.first() else {
                 let what = format!("the row for selector {} is gone again", switch.selector);
-                return Err(SignerError::new(Fault::Busy, what, "let the other program finish; it is tried again").at(self.keys.file));
+                return Err(
+                    SignerError::new(Fault::Busy, what, "let the other program finish; it is tried again")
+                        .at(self.keys.file),
+                );
             };
             let row = format!("{} {}", self.pattern(switch.domain), row.name);
             lines.insert_behind(self.place_in_signing(switch.domain, lines.len()), row.as_bytes());
@@ -183,8 +189,13 @@ impl<'a> Tables<'a> {
     /// The rows of the KeyTable that mail is signed with and should not be any more. Fails if it is signed with neither
     /// the old key nor the new one: then somebody else has decided.
     fn rows_to_leave<'s>(&'s self, switch: &'s Switch<'_>) -> Result<Vec<&'s (u32, KeyRow)>, SignerError> {
-        let Some(old) = switch.old_selector else { return Ok(vec![]) };
-        let rows: Vec<_> = self.of_selector(switch.domain, old).filter(|(_, row)| self.is_named(row)).collect();
+        let Some(old) = switch.old_selector else {
+            return Ok(vec![]);
+        };
+        let rows: Vec<_> = self
+            .of_selector(switch.domain, old)
+            .filter(|(_, row)| self.is_named(row))
+            .collect();
         if rows.is_empty() && !self.new_rows(switch).any(|(_, row)| self.is_named(row)) {
             let domain = bare(switch.domain);
             let found = self.in_use().remove(switch.domain).unwrap_or_default();
@@ -195,7 +206,10 @@ impl<'a> Tables<'a> {
             return Err(SignerError::new(
                 Fault::Disagrees,
                 format!("mail of {domain} is not signed with selector {old} but {found}: somebody else changed it"),
-                format!("have `{}` name a row `NAME {domain}:{old}:/path/to/key` of the KeyTable again", self.pattern(switch.domain)),
+                format!(
+                    "have `{}` name a row `NAME {domain}:{old}:/path/to/key` of the KeyTable again",
+                    self.pattern(switch.domain)
+                ),
             )
             .at(self.signing.file));
         }
@@ -215,7 +229,11 @@ impl<'a> Tables<'a> {
             Err(SignerError::new(
                 Fault::Disagrees,
                 format!("selector {} has another key here than {path}", switch.selector),
-                format!("write `{}:{}:{path}`, or remove the row", bare(switch.domain), switch.selector),
+                format!(
+                    "write `{}:{}:{path}`, or remove the row",
+                    bare(switch.domain),
+                    switch.selector
+                ),
             )
             .at_line(self.keys.file, *line))
         })
@@ -225,7 +243,9 @@ impl<'a> Tables<'a> {
     fn is_free(&self, name: &str, switch: &Switch<'_>) -> Result<bool, SignerError> {
         match self.keys.table.rows.iter().find(|(_, row)| row.name == name) {
             None => Ok(true),
-            Some((_, row)) if row.domain.as_ref() == Some(switch.domain) && row.selector == switch.selector => Ok(false),
+            Some((_, row)) if row.domain.as_ref() == Some(switch.domain) && row.selector == switch.selector => {
+                Ok(false)
+            }
             Some((line, _)) => Err(SignerError::new(
                 Fault::Disagrees,
                 format!("the name `{name}`, which the row of the new key gets, is that of another key"),
@@ -243,8 +263,12 @@ impl<'a> Tables<'a> {
                 "write `SELECTOR._domainkey.{domain} {domain}:SELECTOR:/path/to/key` into the KeyTable, and \
                  `*@{domain} SELECTOR._domainkey.{domain}` into the SigningTable"
             );
-            Err(SignerError::new(Fault::Table, format!("mail of {domain} is signed by way of this row, {what}"), cure)
-                .at_line(file, line))
+            Err(SignerError::new(
+                Fault::Table,
+                format!("mail of {domain} is signed by way of this row, {what}"),
+                cure,
+            )
+            .at_line(file, line))
         };
         let lines = Lines::of(self.signing.content);
         for (line, row) in &self.signing.table.rows {
@@ -261,7 +285,9 @@ impl<'a> Tables<'a> {
                 let is_own = key.domain.as_ref().map_or(is_own, |of| of == domain);
                 match &key.key {
                     _ if !is_own => {}
-                    _ if key.domain.is_none() => return refuse(self.keys.file, *line, "whose % stands for many domains"),
+                    _ if key.domain.is_none() => {
+                        return refuse(self.keys.file, *line, "whose % stands for many domains");
+                    }
                     KeyAt::Inline(_) => return refuse(self.keys.file, *line, "which has the key itself in it"),
                     KeyAt::File(path) if path.contains('%') => {
                         return refuse(self.keys.file, *line, "whose % stands for many domains");
@@ -276,7 +302,9 @@ impl<'a> Tables<'a> {
     /// How the table says "everybody in this domain": `refile:` tables have patterns, `file:` tables names.
     fn pattern(&self, domain: &Name) -> String {
         let lines = self.signing.content.split(|&octet| octet == b'\n');
-        let mut patterns = lines.filter_map(|line| fields(line).map(|(pattern, _)| &line[pattern])).peekable();
+        let mut patterns = lines
+            .filter_map(|line| fields(line).map(|(pattern, _)| &line[pattern]))
+            .peekable();
         let is_plain = patterns.peek().is_some() && !patterns.any(|pattern| pattern.contains(&b'*'));
         let domain = bare(domain);
         if is_plain { domain } else { format!("*@{domain}") }
@@ -309,9 +337,7 @@ fn renamed(name: &str, old: &str, new: &str) -> Option<String> {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let lower = name.to_ascii_lowercase();
     let mut found = lower.match_indices(old);
-    let (at, _) = found.find(|(at, _)| {
-        !lower[..*at].ends_with(part) && !lower[at + old.len()..].starts_with(part)
-    })?;
+    let (at, _) = found.find(|(at, _)| !lower[..*at].ends_with(part) && !lower[at + old.len()..].starts_with(part))?;
     Some([&name[..at], new, &name[at + old.len()..]].concat())
 }
 

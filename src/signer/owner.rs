@@ -19,7 +19,8 @@ impl Owner {
     /// Looks up `user`, `user:group` or `:group`, by name or by number. A user without a group brings his own.
     pub(super) fn look_up(owner: &str) -> Result<Self, SignerError> {
         let read = |file: &str| {
-            fs::read_to_string(file).map_err(|error| SignerError::io(Path::new(file), "read the users of this machine", error))
+            fs::read_to_string(file)
+                .map_err(|error| SignerError::io(Path::new(file), "read the users of this machine", error))
         };
         Self::among(owner, &read(PASSWD)?, &read(GROUP)?)
     }
@@ -31,7 +32,9 @@ impl Owner {
             // name:password:uid:gid:…
             let row = row(passwd, user);
             let number = |at: usize| row.as_ref().and_then(|row| row.get(at)?.parse().ok());
-            let uid = number(2).or_else(|| user.parse().ok()).ok_or_else(|| unknown("user", user, PASSWD))?;
+            let uid = number(2)
+                .or_else(|| user.parse().ok())
+                .ok_or_else(|| unknown("user", user, PASSWD))?;
             found.user = Some(Uid::from_raw(uid));
             of_user = number(3);
         }

@@ -50,7 +50,12 @@ fn signal(file: &Path, program: &str) -> Result<(), SignerError> {
     };
     match fs::read_to_string(format!("/proc/{pid}/comm")) {
         Ok(name) if name.trim() == program => {}
-        Ok(name) => return refuse(format!("process {pid} is {}, not {program}", name.trim().escape_debug())),
+        Ok(name) => {
+            return refuse(format!(
+                "process {pid} is {}, not {program}",
+                name.trim().escape_debug()
+            ));
+        }
         Err(_) => return refuse(format!("there is no process {pid}")),
     }
     match kill_process(pid, Signal::USR1) {
@@ -82,7 +87,11 @@ fn run(words: &[String], environment: &[(&str, String)], patience: Duration) -> 
         }
         let _ = child.wait();
         return Err(match in_time {
-            Ok(_) => format!("{program} did not end within {} s and was killed{}", patience.as_secs(), last_line(&complaint)),
+            Ok(_) => format!(
+                "{program} did not end within {} s and was killed{}",
+                patience.as_secs(),
+                last_line(&complaint)
+            ),
             Err(error) => format!("cannot wait for {program}: {error}"),
         });
     }
@@ -189,7 +198,10 @@ mod tests {
     #[test]
     fn a_command_that_hangs_is_ended_with_all_it_started() {
         let told = sh("echo waiting >&2; sleep 1000 & sleep 1000", Duration::from_secs(1)).unwrap_err();
-        assert!(told.contains("did not end within 1 s and was killed: waiting"), "{told}");
+        assert!(
+            told.contains("did not end within 1 s and was killed: waiting"),
+            "{told}"
+        );
     }
 
     #[test]
@@ -205,7 +217,12 @@ mod tests {
         let file = dir.path().join("pid");
         let told = signal(&file, "opendkim").unwrap_err().to_string();
         assert!(told.contains("cannot read the number"), "{told}");
-        for (text, words) in [("", "no number"), ("1\n", "no number"), ("-5\n", "no number"), ("4000000000\n", "no number")] {
+        for (text, words) in [
+            ("", "no number"),
+            ("1\n", "no number"),
+            ("-5\n", "no number"),
+            ("4000000000\n", "no number"),
+        ] {
             fs::write(&file, text).unwrap();
             let told = signal(&file, "opendkim").unwrap_err().to_string();
             assert!(told.contains(words), "{text}: {told}");

@@ -10,7 +10,10 @@ pub(super) struct Lines {
 impl Lines {
     pub(super) fn of(text: &[u8]) -> Self {
         Self {
-            lines: text.split_inclusive(|&octet| octet == b'\n').map(<[u8]>::to_vec).collect(),
+            lines: text
+                .split_inclusive(|&octet| octet == b'\n')
+                .map(<[u8]>::to_vec)
+                .collect(),
         }
     }
 
@@ -68,7 +71,10 @@ pub(super) fn fields(line: &[u8]) -> Option<(Range<usize>, Range<usize>)> {
     let row = &line[..end];
     let start = row.len() - row.trim_ascii_start().len();
     let end = start + row.trim_ascii().len();
-    let first = row[start..end].iter().position(u8::is_ascii_whitespace).map_or(end, |len| start + len);
+    let first = row[start..end]
+        .iter()
+        .position(u8::is_ascii_whitespace)
+        .map_or(end, |len| start + len);
     let rest = end - row[first..end].trim_ascii_start().len();
     (start < end).then_some((start..first, rest..end))
 }
@@ -92,9 +98,7 @@ mod tests {
 
     #[test]
     fn fields_are_found_without_blanks_and_comments() {
-        let of = |line: &'static str| {
-            fields(line.as_bytes()).map(|(first, rest)| (&line[first], &line[rest]))
-        };
+        let of = |line: &'static str| fields(line.as_bytes()).map(|(first, rest)| (&line[first], &line[rest]));
         assert_eq!(of(" a \t b c # d\r\n"), Some(("a", "b c")));
         assert_eq!(of("a\n"), Some(("a", "")));
         assert_eq!(of(" # a b\n"), None);
