@@ -1,15 +1,17 @@
 //! The `signpost` program: takes the command line apart and hands over.
 
-use signpost::cli::args::{KeyCommand, ZoneCommand};
+use signpost::cli::args::{KeyCommand, Purpose, ZoneCommand};
 use signpost::cli::lines::Lines;
 use signpost::cli::{Args, Command, Exit, Paint, check, man};
 use signpost::config::{Config, LogLevel, find};
 use signpost::control::{self, Request};
 use signpost::daemon;
+use signpost::name::Name;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
@@ -45,6 +47,33 @@ fn run(args: &Args) -> Exit {
         }
         Command::Zone(ZoneCommand::Print { name }) => ask(&config, &Request::ZonePrint { zone: name.to_string() }),
         Command::Key(KeyCommand::List) => ask(&config, &Request::KeyList),
+        Command::Key(KeyCommand::Status { domain, json }) => {
+            let domain = domain.map(|domain| domain.to_string());
+            ask(&config, &Request::KeyStatus { domain, json })
+        }
+        Command::Key(KeyCommand::New {
+            domain,
+            selector,
+            algorithm,
+        }) => ask(&config, &key_new(&domain, selector, algorithm, false)),
+        Command::Key(KeyCommand::Rotate {
+            domain,
+            selector,
+            algorithm,
+        }) => ask(&config, &key_new(&domain, selector, algorithm, true)),
+        Command::Key(KeyCommand::Wait {
+            domain,
+            selector,
+            purpose,
+            timeout,
+        }) => {
+            let gate = Request::KeyGate {
+                domain: domain.to_string(),
+                selector,
+                removal: purpose == Purpose::Removal,
+            };
+            wait(&config, &gate, timeout)
+        }
         Command::Key(KeyCommand::Revoke { domain, selector }) => ask(
             &config,
             &Request::KeyRevoke {
@@ -117,6 +146,48 @@ fn ask(config: &Config, request: &Request) -> Exit {
         }
         Ok(reply) => complain(&reply.text, Exit::Errors),
         Err(error) => complain(&error, Exit::NotRunning),
+    }
+}
+
+fn key_new(domain: &Name, selector: Option<String>, algorithm: Option<String>, next: bool) -> Request {
+    Request::KeyNew {
+        domain: domain.to_string(),
+        selector,
+        algorithm,
+        next,
+    }
+}
+
+/// Asks again and again until the answer is yes. A server that restarts meanwhile is waited for, and a key that was
+/// only just put into the key directory.
+fn wait(config: &Config, request: &Request, timeout: Duration) -> Exit {
+    const PAUSE: Duration = Duration::from_millis(500);
+    const SOON: Duration = Duration::from_secs(10);
+    let began = Instant::now();
+    let mut told = String::new();
+    loop {
+        let (why, given_up) = match control::ask(&config.state, request) {
+            Ok(reply) if reply.ok && !reply.amiss => {
+                say(&reply.text);
+                return Exit::Fine;
+            }
+            Ok(reply) if reply.ok => (reply.text, None),
+            Ok(reply) => (reply.text, (began.elapsed() >= SOON).then_some(Exit::Errors)),
+            Err(error) => (error.to_string(), None),
+        };
+        // How long a thing has lasted is no news.
+        let news: String = why.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        if news != told {
+            eprintln!("waiting: {}", why.trim_end());
+            told = news;
+        }
+        if let Some(exit) = given_up {
+            return exit;
+        }
+        if began.elapsed() >= timeout {
+            return complain(&"it did not become safe in time", Exit::TimedOut);
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What a finding's code can begin with.
-const FAMILIES: [&str; 26] = [
+const FAMILIES: [&str; 27] = [
     "activation",
     "catalog",
     "compose",
@@ -27,6 +27,7 @@ const FAMILIES: [&str; 26] = [
     "record",
     "sender-id",
     "serial",
+    "signer",
     "signing-table",
     "spf",
     "state",

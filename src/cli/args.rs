@@ -1,10 +1,12 @@
 //! Commands and options. One definition feeds the parser, `--help` and the manual page.
 
 use super::exit::Exit;
+use crate::mail::{NoPeriod, Period};
 use crate::name::{Name, NameError};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Files an operator meets, for `--help` and the manual page.
 pub(super) const FILES: [(&str, &str); 6] = [
@@ -20,7 +22,7 @@ pub(super) const FILES: [(&str, &str); 6] = [
 ];
 
 /// Commands worth trying first.
-pub(super) const EXAMPLES: [(&str, &str); 5] = [
+pub(super) const EXAMPLES: [(&str, &str); 6] = [
     ("signpost", "serve, and follow every change"),
     ("signpost check", "judge all files without serving them"),
     (
@@ -28,6 +30,10 @@ pub(super) const EXAMPLES: [(&str, &str); 5] = [
         "the finished zone, mail records and all",
     ),
     ("signpost key list", "the published keys and their files"),
+    (
+        "signpost key rotate example.org",
+        "a new key, signed with once it is safe",
+    ),
     (
         "signpost key revoke example.org 2025a",
         "for a key that leaked: an empty p=",
@@ -79,7 +85,7 @@ pub enum Command {
     #[command(subcommand, subcommand_value_name = "COMMAND", subcommand_help_heading = "Commands")]
     Zone(ZoneCommand),
 
-    /// Look at DKIM keys, and revoke them
+    /// Look at DKIM keys, rotate and revoke them
     #[command(subcommand, subcommand_value_name = "COMMAND", subcommand_help_heading = "Commands")]
     Key(KeyCommand),
 
@@ -138,6 +144,72 @@ pub enum KeyCommand {
     /// List the DKIM keys that are published, and those on their way out
     List,
 
+    /// Show how keys stand: their stage, which name servers serve them, what comes next and when
+    ///
+    /// The keys of DOMAIN are asked for at every name server of the zone and at the secondaries that are told of
+    /// changes; without DOMAIN all keys are shown with what was heard last. Ends with 0 if all is well, with 1 if a
+    /// name server does not serve a key that it should, or a step failed.
+    Status {
+        /// The signing domain (d=), such as example.org
+        #[arg(value_name = "DOMAIN", value_parser = name)]
+        domain: Option<Name>,
+        /// Report as JSON, a list of objects
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Make a key and publish it; the signer is left as it is
+    ///
+    /// The private half is written where [[signer]] says, or below the key directory, with its record beside it. Sign
+    /// with it once `signpost key wait` says that it is safe.
+    New {
+        /// The signing domain (d=), such as example.org
+        #[arg(value_name = "DOMAIN", value_parser = name)]
+        domain: Name,
+        /// Its selector; else one by the pattern in [mail.dkim.rotation]
+        #[arg(long, value_name = "SELECTOR", value_parser = selector)]
+        selector: Option<String>,
+        /// rsa2048, rsa3072, rsa4096 or ed25519; else those of [mail.dkim.rotation]
+        #[arg(long, value_name = "KIND")]
+        algorithm: Option<String>,
+    },
+
+    /// Go on to a new key: make it, publish it, and switch the signer to it as soon as that is safe
+    ///
+    /// It is safe when every name server has been seen to serve the key for as long as resolvers may remember that it
+    /// was not there. The old key stays published for mail in flight, then it is revoked and forgotten. Needs a
+    /// [[signer]] in signpost.toml. With `every` in [mail.dkim.rotation] all this happens by itself.
+    Rotate {
+        /// The signing domain (d=), such as example.org
+        #[arg(value_name = "DOMAIN", value_parser = name)]
+        domain: Name,
+        /// Go on to this key, which is published; or make one with this selector
+        #[arg(long, value_name = "SELECTOR", value_parser = selector)]
+        selector: Option<String>,
+        /// rsa2048, rsa3072, rsa4096 or ed25519; else those of [mail.dkim.rotation]
+        #[arg(long, value_name = "KIND")]
+        algorithm: Option<String>,
+    },
+
+    /// Wait until a key may be signed with, or until its record may go; for scripts
+    ///
+    /// Prints what is waited for whenever that changes. Ends with 0 once it is safe, with 75 if it is not within the
+    /// timeout, with 2 if it never will be: there is no such key, or it is revoked.
+    Wait {
+        /// The signing domain (d=), such as example.org
+        #[arg(value_name = "DOMAIN", value_parser = name)]
+        domain: Name,
+        /// The selector (s=), such as 2026b
+        #[arg(value_name = "SELECTOR", value_parser = selector)]
+        selector: String,
+        /// What it is to be safe for
+        #[arg(long = "for", value_name = "PURPOSE", default_value = "signing")]
+        purpose: Purpose,
+        /// How long to wait at most, such as 90s, 10m or 2h
+        #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = duration)]
+        timeout: Duration,
+    },
+
     /// Publish an empty p= for a key at once, so that no signature made with it verifies any more
     ///
     /// Without it a key whose file is gone stays published for a while, because mail in flight was signed
@@ -152,6 +224,15 @@ pub enum KeyCommand {
         #[arg(value_name = "SELECTOR", value_parser = selector)]
         selector: String,
     },
+}
+
+/// What a key is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Purpose {
+    /// Its signatures verify everywhere.
+    Signing,
+    /// Nothing needs its record any more.
+    Removal,
 }
 
 impl Args {
@@ -178,6 +259,10 @@ impl Args {
 
 fn name(text: &str) -> Result<Name, NameError> {
     Name::from_text(text).map(|name| name.to_lowercase())
+}
+
+fn duration(text: &str) -> Result<Duration, NoPeriod> {
+    text.parse::<Period>().map(|period| period.0)
 }
 
 /// A selector may have several labels (RFC 6376 §3.1), but is not a whole name.

@@ -16,13 +16,15 @@ pub enum Exit {
     Usage = 64,
     /// No running server answers on the control socket (`EX_UNAVAILABLE`).
     NotRunning = 69,
+    /// What was waited for did not come in time (`EX_TEMPFAIL`).
+    TimedOut = 75,
     /// The server cannot start with this configuration (`EX_CONFIG`); starting it again will not help.
     Config = 78,
 }
 
 impl Exit {
     /// Every code and what it means.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::Fine, "all is well"),
         (
             Self::Warnings,
@@ -34,6 +36,7 @@ impl Exit {
         ),
         (Self::Usage, "the command line is wrong"),
         (Self::NotRunning, "no running server answers"),
+        (Self::TimedOut, "`key wait` waited in vain"),
         (
             Self::Config,
             "`serve` cannot use the configuration; a restart will not help",

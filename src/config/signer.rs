@@ -204,7 +204,6 @@ impl TryFrom<SignerParts> for SignerEntry {
             (None, None) => None,
         };
         let algorithms = parts.algorithms.unwrap_or_else(|| match parts.kind {
-            // Debian's OpenDKIM has one SignatureAlgorithm for all keys; rspamd's map has one selector a domain.
             OpenDkim | Rspamd => vec![KeyType::Rsa],
             Exim | Hook => vec![KeyType::Rsa, KeyType::Ed25519],
         });
@@ -212,6 +211,14 @@ impl TryFrom<SignerParts> for SignerEntry {
             [] => return Err("`algorithms` is empty; name \"rsa\" or \"ed25519\", or leave it out".to_owned()),
             [_, _, ..] if parts.kind == Rspamd => {
                 return Err("rspamd's map has one selector for each domain; keep one of the algorithms".to_owned());
+            }
+            // With rsa-sha256, a key of the other kind has it refuse all mail for the moment, and the other way round.
+            [_, _, ..] if parts.kind == OpenDkim => {
+                return Err(
+                    "OpenDKIM has one SignatureAlgorithm for all of its keys; keep one of the algorithms, or run a second \
+                     OpenDKIM with a [[signer]] of its own"
+                        .to_owned(),
+                );
             }
             _ => {}
         }
@@ -394,6 +401,10 @@ mod tests {
             (&format!("{tables}mode = '0060'"), "is no mode"),
             (&format!("{tables}owner = ':'"), "names nobody; write"),
             (&format!("{tables}algorithms = []"), "`algorithms` is empty"),
+            (
+                &format!("{tables}algorithms = ['rsa', 'ed25519']"),
+                "one SignatureAlgorithm for all of its keys; keep one",
+            ),
             (
                 "kind = 'opendkim'\nkey_table = 'db:/k'\nsigning_table = 's'",
                 "type db cannot be rewritten; use a text file",

@@ -42,8 +42,8 @@ pub const SIGNER_OPTIONS: &[OptionRow] = &[
          several selectors with colons between them. Exim reads it for each message."),
     row("signer.algorithms", "a list of key types", r#"["rsa"] for opendkim and rspamd, ["rsa", "ed25519"] for exim and hook"#,
         r#"algorithms = ["rsa"]"#,
-        "What it can sign with. OpenDKIM as Debian has it signs with one algorithm for all keys, and rspamd's map has one \
-         selector for each domain."),
+        "What it signs with. OpenDKIM has one SignatureAlgorithm for all of its keys, and rspamd's map one selector for \
+         each domain, so those have room for one of the two."),
     row("signer.keys", "a path with {domain} and {selector} in it",
         r#""{domain}/{selector}.private", for rspamd "{domain}.{selector}.key""#,
         r#"keys = "{domain}/{selector}.private""#,

@@ -46,6 +46,33 @@ pub enum Request {
     },
     /// Every key and where in its life it is.
     KeyList,
+    /// How keys stand at the name servers, and what comes next.
+    KeyStatus {
+        /// The signing domain; all when there is none.
+        domain: Option<String>,
+        /// As JSON.
+        json: bool,
+    },
+    /// May this key be signed with, or may it go?
+    KeyGate {
+        /// The signing domain.
+        domain: String,
+        /// The selector.
+        selector: String,
+        /// May it go?
+        removal: bool,
+    },
+    /// Make a key, or one of each kind.
+    KeyNew {
+        /// The signing domain.
+        domain: String,
+        /// The selector, if not by the policy's pattern.
+        selector: Option<String>,
+        /// The kind, if not by the policy.
+        algorithm: Option<String>,
+        /// Is the signer to be switched to it?
+        next: bool,
+    },
     /// Publish an empty `p=` for this key from now on (RFC 6376 §3.6.1).
     KeyRevoke {
         /// The signing domain.

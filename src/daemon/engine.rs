@@ -1,6 +1,7 @@
 //! From what the watcher reports to what is served: note, settle, compose, publish.
 
 use super::cookies::{COOKIE_SECRETS, Cookies};
+use super::keeper::{Keeper, SIGNER_TABLES};
 use super::leaving::Leaving;
 use super::news::{Addresses, News};
 use super::sources::{INCLUDED, Made, Settled, Sources};
@@ -49,6 +50,8 @@ pub(super) struct Engine {
     pub(super) fetched: mpsc::Receiver<Event>,
     /// What was fetched and is not published yet.
     pub(super) arrivals: BTreeMap<Name, Arrival>,
+    /// What drives keys through their lives.
+    pub(super) keeper: Keeper,
     /// The zones that are fetched, and from whom.
     pub(super) followed: BTreeMap<Name, Vec<Remote>>,
 }
@@ -59,6 +62,7 @@ impl Engine {
     pub(super) fn load(&mut self, listed: Batch, go_on: &mut dyn FnMut(Progress) -> bool) -> bool {
         let remembered: Vec<Name> = self.publisher.key_domains().cloned().collect();
         self.note(listed);
+        self.follow_signers(true);
         self.sources.remember_domains(remembered.into_iter());
         let loaded = self.publish_parts(go_on);
         if loaded {
@@ -82,7 +86,13 @@ impl Engine {
             .tls
             .next()
             .map(|until| until.saturating_duration_since(Instant::now()));
-        let wait = key_due.into_iter().chain(file_gone).chain(certificate).min();
+        let keeper = self.keeper.next(now());
+        let wait = key_due
+            .into_iter()
+            .chain(file_gone)
+            .chain(certificate)
+            .chain(keeper)
+            .min();
         let batch = self.watcher.next(wait);
         self.note(batch);
         while let Ok(event) = self.fetched.try_recv() {
@@ -115,6 +125,9 @@ impl Engine {
         }
         if self.news.has_started() && batch.changes.iter().any(|change| change.root == TLS_FILES) {
             self.tls.changed();
+        }
+        if self.news.has_started() && batch.changes.iter().any(|change| change.root == SIGNER_TABLES) {
+            self.follow_signers(true);
         }
         let changes = self.leaving.hold(batch.changes, Instant::now());
         self.sources.note(changes);
@@ -149,6 +162,7 @@ impl Engine {
         }
         self.sources.follow_keys_elsewhere(&mut self.watcher);
         let Settled { compose, removed, idle } = self.sources.settle();
+        self.follow_signers(false);
         self.refresh_rules(compose.iter().chain(&removed));
         self.follow_primaries(compose.iter().chain(&removed));
         self.news.add(self.sources.take_findings());
@@ -299,9 +313,25 @@ impl Engine {
                 retire: rotation.retire,
                 forget: rotation.forget,
             };
+            let drives = rotation.every.is_some();
+            let hold = self.hold_of(&domain, periods.retire.as_secs());
+            let (zones, keeper) = (&self.zones, &self.keeper);
+            // While a signer is being switched its tables say what is not in force yet.
+            let is_switching = self.publisher.keys(&domain).iter().any(|key| key.course.switching);
+            let sight = Sight {
+                signs: &|selector, algorithm| keeper.signs(&domain, selector, algorithm).filter(|_| !is_switching),
+                hold,
+                served_ttl: &|owner| Self::served_ttl(zones, owner),
+            };
             let turn = self
                 .publisher
-                .turn_keys(&domain, &self.sources.keys_of(&domain), Sight::NONE, now(), periods);
+                .turn_keys(&domain, &self.sources.keys_of(&domain), sight, now(), periods);
+            for (selector, _) in turn.changes.iter().filter(|(_, state)| state.is_none()) {
+                self.reveal_forgotten(&domain, selector);
+            }
+            if drives || self.publisher.keys(&domain).iter().any(|key| key.course.is_driven()) {
+                self.keeper.touch(&domain);
+            }
             let shown = turn.show.into_iter();
             keys.extend(shown.filter(|key| self.sources.is_home(apex, &domain, &key.owner)));
             self.news.domain(domain, turn.findings);

@@ -13,7 +13,9 @@ mod cookies;
 mod engine;
 mod file_at;
 mod fileless;
+mod keeper;
 mod key_files;
+mod key_orders;
 mod leaving;
 mod news;
 mod orders;
@@ -38,6 +40,7 @@ use crate::watch::{self, Root, WatchError, Watcher};
 use crate::zone::ZoneSet;
 use cookies::Cookies;
 use engine::{Engine, Progress};
+use keeper::Keeper;
 use leaving::Leaving;
 use news::News;
 use signals::Signal;
@@ -120,6 +123,7 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
     settings.transfers = Some(Arc::new(rules.transfers(publisher.journal(), ledger, inbox)));
     let signals = signals::listen(waker.clone()).map_err(StartError::System)?;
     let orders = control::listen(&config.state, move || waker.wake())?;
+    let keeper = Keeper::start(exchange.inquirer(), watcher.waker()).map_err(StartError::System)?;
     let sources = Sources::new(config)?;
     let mut engine = Engine {
         sources,
@@ -136,6 +140,7 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
         fetched,
         arrivals: BTreeMap::new(),
         followed: BTreeMap::new(),
+        keeper,
     };
     engine.news.add(key_findings);
     engine.news.add(cookie_findings);
@@ -219,6 +224,9 @@ impl Daemon {
         loop {
             self.engine.wait();
             self.engine.publish();
+            while self.engine.rotate() {
+                self.engine.publish();
+            }
             while let Ok(signal) = self.signals.try_recv() {
                 match signal {
                     Signal::Stop => return self.stop(),

@@ -32,6 +32,8 @@ pub(super) struct News {
 enum Kind {
     Zone,
     SigningDomain,
+    /// What a signing domain's next key waits for.
+    NextKey,
 }
 
 impl News {
@@ -98,6 +100,11 @@ impl News {
             self.general.extend(findings.iter().cloned());
         }
         self.replace(Kind::SigningDomain, domain, findings);
+    }
+
+    /// What a signing domain's next key waits for.
+    pub(super) fn domain_waits(&mut self, domain: Name, findings: Vec<Finding>) {
+        self.replace(Kind::NextKey, domain, findings);
     }
 
     /// These findings are in force now; those that were not before are logged.

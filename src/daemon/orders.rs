@@ -21,11 +21,26 @@ impl Daemon {
                 Err(reply) => pending.reply(reply),
             };
         }
+        match pending.request.clone() {
+            Request::KeyStatus { domain, .. } => return self.key_status(pending, domain.as_deref()),
+            Request::KeyNew {
+                domain,
+                selector,
+                algorithm,
+                next,
+            } => return self.key_make(pending, &domain, selector.as_deref(), algorithm.as_deref(), next),
+            _ => {}
+        }
         let reply = match &pending.request {
             Request::Status => Reply::done(self.status()),
             Request::ZoneList => Reply::done(self.zone_list()),
-            // It is answered when the other servers have been asked.
-            Request::ZoneStatus { .. } => return,
+            Request::KeyGate {
+                domain,
+                selector,
+                removal,
+            } => self.key_gate(domain, selector, *removal),
+            // They are answered when others have been asked or have done their part.
+            Request::ZoneStatus { .. } | Request::KeyStatus { .. } | Request::KeyNew { .. } => return,
             Request::ZonePrint { zone } => self.zone_print(zone),
             Request::KeyList => Reply::done(self.key_list()),
             Request::KeyRevoke { domain, selector } => self.key_revoke(domain, selector),

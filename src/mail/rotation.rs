@@ -86,6 +86,13 @@ impl NewKey {
         }
     }
 
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Rsa2048, Self::Rsa3072, Self::Rsa4096, Self::Ed25519]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+
     /// Bits of the modulus; `None` for Ed25519.
     pub fn bits(self) -> Option<usize> {
         match self {

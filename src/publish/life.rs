@@ -32,7 +32,7 @@ use crate::finding::Finding;
 use crate::keys::{Algorithm, DkimKey};
 use crate::name::{Name, NameError};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,11 +111,18 @@ pub struct Course {
     pub old_ttl: u32,
 }
 
+impl Course {
+    /// Is there something to be done with the key?
+    pub fn is_driven(&self) -> bool {
+        self.made || self.next || self.switching
+    }
+}
+
 /// What is known of a signing domain besides its files.
 #[derive(Clone, Copy)]
 pub struct Sight<'s> {
-    /// The selectors that its signers are configured to sign with; `None` where nothing tells.
-    pub signing: Option<&'s BTreeSet<String>>,
+    /// Is a signer configured to sign with the key of this selector and kind? `None` where nothing tells.
+    pub signs: &'s dyn Fn(&str, Algorithm) -> Option<bool>,
     /// Not every name server serves the keys that are signed with now: what they came after must not be withdrawn.
     pub hold: bool,
     /// The TTL of the TXT records that are served at a name.
@@ -125,14 +132,10 @@ pub struct Sight<'s> {
 impl Sight<'_> {
     /// Nothing is known.
     pub const NONE: Sight<'static> = Sight {
-        signing: None,
+        signs: &|_, _| None,
         hold: false,
         served_ttl: &|_| None,
     };
-
-    fn names(&self, selector: &str) -> Option<bool> {
-        self.signing.map(|selectors| selectors.contains(selector))
-    }
 }
 
 /// SHA-256 of a public key as `p=` writes it.
@@ -313,7 +316,7 @@ fn with_file(
     now: u64,
     owner: &Name,
 ) -> (KeyState, Option<Finding>) {
-    let named = sight.names(&file.selector);
+    let named = (sight.signs)(&file.selector, file.algorithm);
     let fresh = || {
         let mut state = KeyState::live(file, now);
         if named == Some(true) {

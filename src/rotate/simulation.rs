@@ -131,7 +131,7 @@ impl Domain {
             .all(|last| last.is_some_and(|last| last.everywhere && now - last.at < 3600));
         let served = self.servers[0].has.clone();
         let sight = Sight {
-            signing: Some(&named).filter(|_| self.has_tables && !is_switching),
+            signs: &|selector, _| (self.has_tables && !is_switching).then(|| named.contains(selector)),
             hold,
             served_ttl: &|owner| {
                 let selector = owner.to_string().split("._domainkey").next()?.to_owned();

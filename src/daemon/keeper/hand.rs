@@ -20,7 +20,7 @@ pub(super) struct Job {
 
 /// What is to be done.
 #[derive(Debug, Clone)]
-pub(super) enum Work {
+pub(in crate::daemon) enum Work {
     /// Make keys, and sign with them as soon as that is safe, if they are `next`.
     Make { keys: Vec<(String, NewKey)>, next: bool },
     /// Sign with a key.
@@ -93,11 +93,10 @@ fn perform(job: &Job) -> Result<Vec<PathBuf>, SignerError> {
     match &job.work {
         Work::Make { keys, .. } => keys
             .iter()
-            .map(|(selector, kind)| {
+            .filter_map(|(selector, kind)| {
                 let able = signers.iter().find(|signer| signer.can_sign_with(*kind));
-                // Without one that can, the first says why not.
-                let signer = able.or(signers.first()).ok_or_else(SignerError::no_signer)?;
-                signer::make(signer, domain, selector, *kind)
+                // Where none can, the first says why not.
+                Some(signer::make(able.or(signers.first())?, domain, selector, *kind))
             })
             .collect(),
         Work::Switch {
@@ -115,8 +114,8 @@ fn perform(job: &Job) -> Result<Vec<PathBuf>, SignerError> {
                 key_file,
                 record,
             };
-            let able = signers.iter().filter(|signer| signer.can_sign_with(*algorithm));
-            able.map(|signer| signer::switch(signer, &switch)).collect::<Result<(), _>>()?;
+            let mut able = signers.iter().filter(|signer| signer.can_sign_with(*algorithm));
+            able.try_for_each(|signer| signer::switch(signer, &switch))?;
             Ok(vec![])
         }
         Work::Discard {
@@ -126,8 +125,7 @@ fn perform(job: &Job) -> Result<Vec<PathBuf>, SignerError> {
         } => {
             signers
                 .iter()
-                .map(|signer| signer::retire(signer, domain, selector))
-                .collect::<Result<(), _>>()?;
+                .try_for_each(|signer| signer::retire(signer, domain, selector))?;
             signer::discard(key_file, hold.as_deref())?;
             Ok(vec![])
         }

@@ -15,12 +15,15 @@ mod steps;
 mod view;
 mod watch;
 
+pub(super) use hand::Work;
 pub(super) use view::KeyView;
 
-use crate::config::Signer;
+use crate::config::{Signer, SignerKind};
 use crate::control::Pending;
 use crate::exchange::{Inquirer, Sought, Witness};
 use crate::finding::Finding;
+use crate::keys::Algorithm;
+use crate::mail::dkim::NewKey;
 use crate::name::Name;
 use crate::signer;
 use crate::watch::{RootId, Waker};
@@ -43,9 +46,15 @@ type Heard = (Sought, Vec<Witness>);
 /// Who asks for the state of keys and is answered when the name servers have been asked.
 struct Asker {
     pending: Pending,
+    domain: Option<Name>,
+    /// Those that no answer has come for.
     keys: BTreeSet<KeyName>,
+    asked: u64,
     until: u64,
 }
+
+/// So long an operator waits for the name servers, in seconds.
+const PATIENCE: u64 = 10;
 
 /// A domain whose last step failed.
 #[derive(Debug, Clone)]
@@ -139,29 +148,68 @@ impl Keeper {
             return (BTreeSet::new(), findings);
         }
         let none = BTreeMap::new();
-        let (old, new) = (self.signing.as_ref().unwrap_or(&none), signing.as_ref().unwrap_or(&none));
+        let (old, new) = (
+            self.signing.as_ref().unwrap_or(&none),
+            signing.as_ref().unwrap_or(&none),
+        );
         let mut changed: BTreeSet<Name> = old.keys().chain(new.keys()).cloned().collect();
         changed.retain(|domain| old.get(domain) != new.get(domain));
         self.signing = signing;
         (changed, findings)
     }
 
-    /// The selectors that a domain is signed with; `None` where nothing tells. A hook's selectors are nowhere, so with
-    /// one among the signers nothing is known of what the tables do not name.
-    pub(super) fn signing(&self, domain: &Name) -> Option<&BTreeSet<String>> {
-        static NOTHING: BTreeSet<String> = BTreeSet::new();
+    /// Is a signer configured to sign with this key? A hook tells nothing of what it signs with.
+    pub(super) fn signs(&self, domain: &Name, selector: &str, algorithm: Algorithm) -> Option<bool> {
         let all = self.signing.as_ref()?;
-        let has_hook = self.signers.iter().any(|signer| signer::files(signer).is_empty());
-        match all.get(domain) {
-            Some(_) if has_hook => None,
-            Some(selectors) => Some(selectors),
-            None => Some(&NOTHING).filter(|_| !has_hook),
+        if all.get(domain).is_some_and(|selectors| selectors.contains(selector)) {
+            return Some(true);
         }
+        let kind = NewKey::of(algorithm);
+        let hooks = self.signers.iter().filter(|signer| signer.kind == SignerKind::Hook);
+        let is_told = !hooks.into_iter().any(|hook| hook.can_sign_with(kind));
+        is_told.then_some(false)
     }
 
     /// The keys of a domain are to be looked at.
     pub(super) fn touch(&mut self, domain: &Name) {
         self.touched.insert(domain.clone());
+    }
+
+    pub(super) fn is_busy(&self, domain: &Name) -> bool {
+        self.busy.contains(domain)
+    }
+
+    pub(super) fn signers(&self) -> &[Signer] {
+        &self.signers
+    }
+
+    /// Has the name servers asked for keys of a domain, for somebody who waits.
+    pub(super) fn ask_for(&mut self, pending: Pending, keys: BTreeSet<KeyName>, now: u64) {
+        for key in &keys {
+            self.want(key, now, now);
+        }
+        self.askers.push(Asker {
+            pending,
+            domain: keys.first().map(|(domain, _)| domain.clone()),
+            keys,
+            asked: now,
+            until: now + PATIENCE,
+        });
+    }
+
+    /// Those who have waited long enough, with the domain that they asked for.
+    pub(super) fn take_answered(&mut self, now: u64) -> Vec<(Pending, Option<Name>)> {
+        let (watched, mut answered) = (&self.watched, vec![]);
+        for asker in self.askers.extract_if(.., |asker| {
+            let asked = asker.asked;
+            asker
+                .keys
+                .retain(|key| watched.get(key).is_some_and(|watch| !watch.was_heard_since(asked)));
+            asker.keys.is_empty() || asker.until <= now
+        }) {
+            answered.push((asker.pending, asker.domain));
+        }
+        answered
     }
 
     /// When something is due here.

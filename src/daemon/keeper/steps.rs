@@ -9,7 +9,7 @@ use crate::exchange::Sought;
 use crate::finding::Finding;
 use crate::mail::dkim::{NewKey, Rotation};
 use crate::name::Name;
-use crate::publish::{KeyState, Sight, Stage};
+use crate::publish::{KeyState, Stage};
 use crate::record::RecordType;
 use crate::rotate::{self, Gate, Schedule, Step, Zone};
 use crate::signer;
@@ -55,7 +55,9 @@ impl Engine {
         self.note_made();
         let now = now();
         let mut plan: BTreeSet<Name> = std::mem::take(&mut self.keeper.touched);
-        plan.extend(self.keeper.due.extract_if(.., |_, due| *due <= now).map(|(domain, _)| domain));
+        let is_due = |(domain, due): (&Name, &u64)| (*due <= now).then(|| domain.clone());
+        plan.extend(self.keeper.due.iter().filter_map(is_due));
+        self.keeper.due.retain(|_, due| *due > now);
         plan.extend(touched.iter().cloned());
         for domain in &plan {
             self.plan(domain, now);
@@ -70,17 +72,15 @@ impl Engine {
         again
     }
 
-    /// What is known of a signing domain besides its files, for its turn.
-    pub(in crate::daemon) fn sight_of(&mut self, domain: &Name, retire: u64) -> (Option<BTreeSet<String>>, bool) {
+    /// Must what the keys of a domain came after not be withdrawn yet?
+    pub(in crate::daemon) fn hold_of(&mut self, domain: &Name, retire: u64) -> bool {
         let now = now();
         let keys = self.publisher.keys(domain);
-        let is_switching = keys.iter().any(|key| key.course.switching);
-        let signing = self.keeper.signing(domain).filter(|_| !is_switching).cloned();
         let is_over = |key: &&KeyState| {
             key.stage == Stage::Retiring && key.course.spent && key.since.saturating_add(retire) <= now
         };
         if !keys.iter().any(|key| is_over(&key)) {
-            return (signing, false);
+            return false;
         }
         // What they came after is withdrawn once all name servers are seen to serve them, now.
         let mut hold = false;
@@ -96,7 +96,7 @@ impl Engine {
                 self.keeper.want(&key, now, now);
             }
         }
-        (signing, hold)
+        hold
     }
 
     /// The TTL of the TXT records that are served at a name.
@@ -104,7 +104,9 @@ impl Engine {
         let lookup = LookupName::new(owner.as_wire())?;
         let zones = zones.load();
         let node = zones.closest_enclosing(&lookup)?.find(&lookup)?;
-        node.rrset(RecordType::TXT).map(|rrset| rrset.ttl())
+        node.rrset(RecordType::TXT)
+            .and_then(|rrset| rrset.records().next())
+            .map(|record| record.ttl())
     }
 
     pub(in crate::daemon) fn rotation_of(&self, domain: &Name) -> Rotation {
@@ -142,7 +144,12 @@ impl Engine {
             selector: &rotation.selector,
             has_signer: &|kind| signers.iter().any(|signer| signer.can_sign_with(kind)),
         };
-        let files: BTreeSet<String> = self.sources.keys_of(domain).iter().map(|key| key.selector.clone()).collect();
+        let files: BTreeSet<String> = self
+            .sources
+            .keys_of(domain)
+            .iter()
+            .map(|key| key.selector.clone())
+            .collect();
         let gate_of = |key: &KeyState| self.gate_of(key, now);
         let plan = rotate::plan(&keys, &schedule, &|selector| files.contains(selector), &gate_of, now);
         if let Some(deadline) = plan.deadline {
@@ -327,7 +334,12 @@ impl Engine {
         let asked = Arc::clone(&heard.0.record);
         let (key, everywhere) = self.keeper.hear(heard, now);
         let (domain, selector) = &key;
-        let state = self.publisher.keys(domain).iter().find(|key| key.selector == *selector)?.clone();
+        let state = self
+            .publisher
+            .keys(domain)
+            .iter()
+            .find(|key| key.selector == *selector)?
+            .clone();
         if state.record != asked {
             return None;
         }
@@ -341,7 +353,10 @@ impl Engine {
         if let Some(watch) = self.keeper.watched.get(&key)
             && state.course.next
         {
-            let late = watch.against.iter().filter(|(_, since)| now.saturating_sub(**since) >= LATE);
+            let late = watch
+                .against
+                .iter()
+                .filter(|(_, since)| now.saturating_sub(**since) >= LATE);
             let finding = late.map(|(server, _)| late_server(&state, server)).collect();
             self.news.domain_waits(domain.clone(), finding);
         }
@@ -350,7 +365,11 @@ impl Engine {
 
     pub(in crate::daemon) fn gate_of(&self, key: &KeyState, now: u64) -> Gate {
         let name = (key.domain.clone(), key.selector.clone());
-        let last = self.keeper.watched.get(&name).and_then(|watch| watch.sighting(&key.record));
+        let last = self
+            .keeper
+            .watched
+            .get(&name)
+            .and_then(|watch| watch.sighting(&key.record));
         rotate::gate(key, self.zone_of(key), last, now)
     }
 
@@ -362,7 +381,7 @@ impl Engine {
             let zones = self.zones.load();
             let soa = zones.closest_enclosing(&lookup)?.soa();
             let minimum = soa.first_rdata().last_chunk::<4>()?;
-            Some(soa.ttl().min(u32::from_be_bytes(*minimum)))
+            Some(soa.records().next()?.ttl().min(u32::from_be_bytes(*minimum)))
         };
         Zone {
             negative_ttl: negative_ttl().unwrap_or(0),
@@ -371,7 +390,11 @@ impl Engine {
 
     /// What the name servers are to be asked for, if the key is served.
     fn sought(&self, (domain, selector): &KeyName) -> Option<Sought> {
-        let state = self.publisher.keys(domain).iter().find(|key| key.selector == *selector)?;
+        let state = self
+            .publisher
+            .keys(domain)
+            .iter()
+            .find(|key| key.selector == *selector)?;
         let owner = state.owner().ok()?;
         let apex = self.sources.zones.closest_enclosing(&owner)?.clone();
         Some(Sought {
@@ -403,7 +426,10 @@ impl Engine {
 fn late_server(state: &KeyState, server: &str) -> Finding {
     Finding::warning(
         "dkim-key-held",
-        format!("{} is not signed with yet, for {server} does not serve it", state.selector),
+        format!(
+            "{} is not signed with yet, for {server} does not serve it",
+            state.selector
+        ),
         "see `signpost key status`, and what keeps that server from following",
     )
 }
@@ -411,7 +437,9 @@ fn late_server(state: &KeyState, server: &str) -> Finding {
 fn no_file(domain: &Name, selector: &str) -> Finding {
     Finding::error(
         "dkim-key-no-file",
-        format!("the key {selector} of {domain} was to be signed with, and its private half is not in the key directory"),
+        format!(
+            "the key {selector} of {domain} was to be signed with, and its private half is not in the key directory"
+        ),
         "put it back, or make another with `signpost key rotate`",
     )
 }

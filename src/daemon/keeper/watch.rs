@@ -1,6 +1,6 @@
 //! Asking the name servers for keys, with patience: soon while there is hope, seldom while a server is down.
 
-use super::{Heard, KeyName, Keeper};
+use super::{Heard, Keeper, KeyName};
 use crate::exchange::{Sought, Witness};
 use crate::rotate::Sighting;
 use std::collections::BTreeMap;
@@ -29,6 +29,11 @@ impl Watch {
         self.next.filter(|_| !self.asking)
     }
 
+    /// Has an answer come to a question that was asked then or later?
+    pub(super) fn was_heard_since(&self, asked: u64) -> bool {
+        !self.asking && self.last.as_ref().is_some_and(|(_, at, _)| *at >= asked)
+    }
+
     /// What was seen of this record.
     pub(super) fn sighting(&self, record: &str) -> Option<Sighting> {
         let (sought, at, witnesses) = self.last.as_ref()?;
@@ -39,7 +44,7 @@ impl Watch {
 
 impl Keeper {
     /// The key is to be asked for, for a while: at `at`, or when its turn comes if that is sooner.
-    pub(super) fn want(&mut self, key: &KeyName, at: u64, now: u64) {
+    pub(in crate::daemon) fn want(&mut self, key: &KeyName, at: u64, now: u64) {
         let watch = self.watched.entry(key.clone()).or_default();
         watch.wanted_until = watch.wanted_until.max(at + WANTED).max(now + WANTED);
         if watch.next.is_none_or(|next| next > at) && !watch.asking {
@@ -51,7 +56,10 @@ impl Keeper {
     pub(super) fn keys_to_ask(&mut self, now: u64) -> Vec<KeyName> {
         self.watched
             .retain(|_, watch| watch.asking || watch.wanted_until > now || watch.next.is_some_and(|next| next > now));
-        let due = self.watched.iter().filter(|(_, watch)| watch.next().is_some_and(|next| next <= now));
+        let due = self
+            .watched
+            .iter()
+            .filter(|(_, watch)| watch.next().is_some_and(|next| next <= now));
         due.map(|(key, _)| key.clone()).collect()
     }
 
@@ -80,9 +88,17 @@ impl Keeper {
         let everywhere = !witnesses.is_empty() && witnesses.iter().all(|witness| witness.problem.is_none());
         let against = witnesses.iter().filter(|witness| witness.problem.is_some());
         watch.against = against
-            .map(|witness| (witness.server.clone(), *watch.against.get(&witness.server).unwrap_or(&now)))
+            .map(|witness| {
+                (
+                    witness.server.clone(),
+                    *watch.against.get(&witness.server).unwrap_or(&now),
+                )
+            })
             .collect();
-        let is_other = watch.last.as_ref().is_none_or(|(last, ..)| last.record != sought.record);
+        let is_other = watch
+            .last
+            .as_ref()
+            .is_none_or(|(last, ..)| last.record != sought.record);
         watch.delay = match everywhere || is_other {
             true => 1,
             false => (watch.delay * 2).clamp(1, SELDOM),

@@ -2,6 +2,7 @@ use super::*;
 use crate::finding::Severity;
 use crate::publish::{Publisher, SharedZones};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 const DAY: u64 = 86_400;
@@ -32,20 +33,18 @@ struct Domain {
 }
 
 impl Domain {
-    fn sight(&self) -> Sight<'_> {
-        Sight {
-            signing: self.signing.as_ref(),
+    fn turn(&mut self, now: u64) -> Turn {
+        let signing = self.signing.clone();
+        let sight = Sight {
+            signs: &|selector, _| signing.as_ref().map(|names| names.contains(selector)),
             hold: self.hold,
             served_ttl: &|_| Some(3600),
-        }
-    }
-
-    fn turn(&mut self, now: u64) -> Turn {
+        };
         let turn = turn(
             &org(),
             &self.states,
             &self.files.iter().collect::<Vec<_>>(),
-            self.sight(),
+            sight,
             now,
             self.periods,
         );

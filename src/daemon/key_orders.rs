@@ -1,0 +1,214 @@
+//! What the control socket asks about keys: make one, rotate, how they stand, may they be signed with.
+
+use super::Daemon;
+use super::engine::{Engine, now};
+use super::keeper::{KeyView, Work};
+use crate::control::{Pending, Reply};
+use crate::mail::dkim::NewKey;
+use crate::name::Name;
+use crate::publish::Stage;
+use std::collections::BTreeSet;
+
+impl Daemon {
+    /// Makes keys for a domain; if they are `next`, the signer goes on to them as soon as that is safe.
+    pub(super) fn key_make(
+        &mut self,
+        pending: Pending,
+        domain: &str,
+        selector: Option<&str>,
+        algorithm: Option<&str>,
+        next: bool,
+    ) {
+        match self.engine.keys_to_make(domain, selector, algorithm, next) {
+            Ok(Order::Make(domain, keys)) => {
+                let work = Work::Make { keys, next };
+                self.engine.give(&domain, work, Some(pending));
+            }
+            Ok(Order::Choose(domain, selector)) => {
+                let known = self.engine.set_course(&domain, &selector, |course| course.next = true);
+                self.engine.keeper.touch(&domain);
+                pending.reply(match known {
+                    true => Reply::done(format!("the signer goes on to {selector} as soon as that is safe\n")),
+                    false => Reply::failed("the state could not be stored; make room in the state directory"),
+                });
+            }
+            Err(why) => pending.reply(Reply::failed(why)),
+        }
+    }
+
+    /// How keys stand. Those of one domain are asked for at the name servers first.
+    pub(super) fn key_status(&mut self, pending: Pending, domain: Option<&str>) {
+        let Some(domain) = domain else {
+            let reply = self.engine.status_of_keys(None, json_wanted(&pending));
+            return pending.reply(reply);
+        };
+        match Name::from_text(domain).map(|domain| domain.to_lowercase()) {
+            Ok(domain) if !self.engine.publisher.keys(&domain).is_empty() => {
+                let keys = self.engine.publisher.keys(&domain).iter();
+                let live = keys.filter(|key| matches!(key.stage, Stage::Live | Stage::Signing));
+                let keys: BTreeSet<_> = live.map(|key| (domain.clone(), key.selector.clone())).collect();
+                self.engine.keeper.ask_for(pending, keys, now());
+            }
+            _ => pending.reply(Reply::failed(format!(
+                "{domain} has no keys here; `signpost key list` shows those that there are"
+            ))),
+        }
+    }
+
+    /// May a key be signed with, or may it go?
+    pub(super) fn key_gate(&mut self, domain: &str, selector: &str, for_removal: bool) -> Reply {
+        let unknown = || Reply::failed(format!("{domain} has no key with the selector {selector} (yet)"));
+        let Ok(domain) = Name::from_text(domain).map(|domain| domain.to_lowercase()) else {
+            return Reply::failed(format!("`{domain}` is no domain name"));
+        };
+        let now = now();
+        let Some(key) = self
+            .engine
+            .publisher
+            .keys(&domain)
+            .iter()
+            .find(|key| key.selector == selector)
+            .cloned()
+        else {
+            // One that was revoked and forgotten is gone, as was asked for.
+            return match for_removal {
+                true => Reply::done(format!(
+                    "{domain} has no key with the selector {selector}: nothing is in the way
+"
+                )),
+                false => unknown(),
+            };
+        };
+        if !for_removal {
+            let at = match self.engine.gate_of(&key, now) {
+                crate::rotate::Gate::Waits { until } => until,
+                _ => now,
+            };
+            self.engine.keeper.want(&(domain, selector.to_owned()), at, now);
+        }
+        let view = self.engine.key_view(&key, now);
+        match view.judge(for_removal) {
+            Ok(text) => Reply::done(text),
+            Err(text) if view.is_hopeless(for_removal) => Reply::failed(text),
+            Err(text) => Reply {
+                amiss: true,
+                ..Reply::done(text)
+            },
+        }
+    }
+}
+
+/// What an order to make keys comes to.
+pub(super) enum Order {
+    Make(Name, Vec<(String, NewKey)>),
+    Choose(Name, String),
+}
+
+impl Engine {
+    fn keys_to_make(
+        &self,
+        domain: &str,
+        selector: Option<&str>,
+        algorithm: Option<&str>,
+        next: bool,
+    ) -> Result<Order, String> {
+        let domain = Name::from_text(domain)
+            .map_err(|error| format!("`{domain}` is no domain name: {error}"))?
+            .to_lowercase();
+        let owner = domain.prefixed("_domainkey").map_err(|error| error.to_string())?;
+        if self.sources.zones.closest_enclosing(&owner).is_none() {
+            return Err(format!(
+                "no zone that is served holds {owner}; `signpost zone list` shows those that are"
+            ));
+        }
+        if self.keeper.is_busy(&domain) {
+            return Err(format!("another step of {domain} is in hand; try again in a moment"));
+        }
+        let signers = self.keeper.signers();
+        if next && signers.is_empty() {
+            return Err(
+                "no [[signer]] says which program signs and where its tables are, so none can be switched; write one \
+                 into signpost.toml, or use `signpost key new` and `signpost key wait`"
+                    .into(),
+            );
+        }
+        let keys = self.publisher.keys(&domain);
+        if let Some(selector) = selector
+            && let Some(key) = keys.iter().find(|key| key.selector == selector)
+        {
+            return match (next, key.stage) {
+                (true, Stage::Live) => Ok(Order::Choose(domain, selector.to_owned())),
+                (true, Stage::Signing) => Err(format!("{selector} is signed with already")),
+                (true, _) => Err(format!("{selector} is on its way out; a new key wants a new selector")),
+                (false, _) => Err(format!("{domain} has a key with the selector {selector}; take another")),
+            };
+        }
+        let rotation = self.rotation_of(&domain);
+        let kinds: Vec<NewKey> = match algorithm {
+            Some(name) => vec![
+                NewKey::from_name(name)
+                    .ok_or_else(|| format!("`{name}` is no kind of key; write rsa2048, rsa3072, rsa4096 or ed25519"))?,
+            ],
+            None if selector.is_some() => rotation.algorithms.iter().take(1).copied().collect(),
+            None => rotation.algorithms.clone(),
+        };
+        if let Some(kind) = kinds
+            .iter()
+            .find(|kind| !signers.is_empty() && !signers.iter().any(|signer| signer.can_sign_with(**kind)))
+        {
+            return Err(format!(
+                "no [[signer]] signs with keys of {}; name it in `algorithms` of one that does",
+                kind.name()
+            ));
+        }
+        let taken = |name: &str| keys.iter().any(|key| key.selector == name);
+        let name = |kind| selector.map_or_else(|| rotation.selector.unused(now(), kind, &taken), str::to_owned);
+        Ok(Order::Make(
+            domain,
+            kinds.into_iter().map(|kind| (name(kind), kind)).collect(),
+        ))
+    }
+
+    /// How the keys of a domain stand, or those of all.
+    pub(super) fn status_of_keys(&self, domain: Option<&Name>, json: bool) -> Reply {
+        let now = now();
+        let domains: BTreeSet<&Name> = match domain {
+            Some(domain) => BTreeSet::from([domain]),
+            None => self.publisher.key_domains().collect(),
+        };
+        let (mut text, mut views, mut amiss) = (String::new(), vec![], false);
+        for domain in domains {
+            let keys = self.publisher.keys(domain).iter().map(|key| self.key_view(key, now));
+            let keys: Vec<KeyView> = keys.collect();
+            text += &format!("{domain}\n");
+            text.extend(keys.iter().map(ToString::to_string));
+            if let Some(trouble) = self.trouble_of(domain) {
+                text += &format!("    the last step failed and is tried again: {trouble}\n");
+                amiss = true;
+            }
+            amiss |= keys.iter().any(KeyView::is_amiss);
+            views.extend(keys);
+        }
+        if json {
+            text = serde_json::to_string_pretty(&views).unwrap_or_default() + "\n";
+        } else if text.is_empty() {
+            text = "no keys are published\n".into();
+        }
+        Reply {
+            amiss,
+            ..Reply::done(text)
+        }
+    }
+
+    /// Answers those whose name servers have been asked, or who waited long enough.
+    pub(super) fn answer_askers(&mut self, now: u64) {
+        for (pending, domain) in self.keeper.take_answered(now) {
+            let reply = self.status_of_keys(domain.as_ref(), json_wanted(&pending));
+            pending.reply(reply);
+        }
+    }
+}
+
+fn json_wanted(pending: &Pending) -> bool {
+    matches!(pending.request, crate::control::Request::KeyStatus { json: true, .. })
+}

@@ -1,0 +1,299 @@
+//! Keys and switches for real signers: OpenDKIM signs with what [`signpost::signer`] makes and writes, at every moment of
+//! a switch; its own `opendkim-testkey` finds the key that Signpost serves; a full disk leaves nothing half done.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should panic"
+)]
+
+mod common;
+
+use common::netns::Namespace;
+use common::signpost::{BINARY, House};
+use common::wait_for;
+use signpost::config::{self, Reload, Signer};
+use signpost::keys::KeyDirectory;
+use signpost::mail::dkim::NewKey;
+use signpost::name::Name;
+use signpost::signer::{self, Fault, SignerError, Switch};
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SIGNER: &str = "\
+[[signer]]
+kind = \"opendkim\"
+key_table = \"KeyTable\"
+signing_table = \"SigningTable\"
+owner = \"opendkim:opendkim\"
+";
+
+const MAIL: &str = "From: joe@example.org\r\nTo: ann@example.net\r\nSubject: rotation\r\n\
+                    Date: Tue, 24 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n\r\nhello\r\n";
+
+fn org() -> Name {
+    Name::from_text("example.org").unwrap()
+}
+
+fn signer_of(house: &House) -> Signer {
+    let text = fs::read_to_string(house.path("signpost.toml")).unwrap();
+    config::parse(&text, &house.path("signpost.toml"))
+        .unwrap()
+        .signers
+        .remove(0)
+}
+
+/// What is published for a key.
+fn record_of(key_file: &Path) -> String {
+    let mut keys = KeyDirectory::new(key_file.parent().unwrap());
+    keys.update(key_file, Some(&fs::read(key_file).unwrap()));
+    keys.resolve();
+    keys.keys_of(&org())[0].record.to_string()
+}
+
+fn switch(signer: &Signer, selector: &str, old_selector: Option<&str>, key_file: &Path) -> Result<(), SignerError> {
+    let change = Switch {
+        domain: &org(),
+        selector,
+        old_selector,
+        algorithm: NewKey::Rsa2048,
+        key_file,
+        record: &record_of(key_file),
+    };
+    signer::switch(signer, &change)
+}
+
+/// OpenDKIM, started anew, on one mail; what it says. As its own user, who alone may read the keys.
+fn opendkim(house: &House, conf: &str, mail: &str) -> String {
+    // Anybody may write to /tmp, where the directories of tests are: OpenDKIM would trust no key below it.
+    house.write("opendkim.conf", format!("Syslog no\nRequireSafeKeys no\n{conf}"));
+    house.write("mail.eml", mail);
+    let mut opendkim = Command::new("setpriv");
+    opendkim
+        .args(["--reuid=opendkim", "--regid=opendkim", "--clear-groups"])
+        .args(["opendkim", "-vv", "-x"])
+        .arg(house.path("opendkim.conf"))
+        .arg("-t")
+        .arg(house.path("mail.eml"));
+    let output = opendkim.output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+/// Signs a mail by the tables and verifies it against these records; the selector if it passes.
+fn signs_with(house: &House, keys: &[(&str, &PathBuf)]) -> Result<String, String> {
+    let path = |file: &str| house.path(file).display().to_string();
+    let (keys_table, signing_table) = (path("KeyTable"), path("SigningTable"));
+    let conf = format!("Mode s\nKeyTable refile:{keys_table}\nSigningTable refile:{signing_table}\n");
+    let said = opendkim(house, &conf, MAIL);
+    let header = said.split_once("hvalue='").and_then(|(_, rest)| rest.split_once('\''));
+    let (header, _) = header.ok_or(said.clone())?;
+    let signed = format!("DKIM-Signature: {}\r\n{MAIL}", header.replace('\n', "\r\n"));
+    let row = |(selector, record): &(&str, String)| format!("{selector}._domainkey.example.org {record}\n");
+    let records = keys.iter().map(|(selector, file)| (*selector, record_of(file)));
+    house.write("records", records.map(|record| row(&record)).collect::<String>());
+    let said = opendkim(
+        house,
+        &format!("Mode v\nTestDNSData file:{}\n", path("records")),
+        &signed,
+    );
+    let passed = said
+        .split_once("verification (s=")
+        .filter(|(_, rest)| rest.contains(") succeeded"));
+    let (_, rest) = passed.ok_or(said.clone())?;
+    Ok(rest.split(',').next().unwrap().to_owned())
+}
+
+#[test]
+fn opendkim_signs_with_the_key_of_its_selector_at_every_moment_of_a_switch() {
+    let house = House::new(SIGNER);
+    fs::set_permissions(house.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    house.write("KeyTable", "# keys\n");
+    house.write("SigningTable", "# whose mail\n");
+    let mut signer = signer_of(&house);
+    let old = signer::make(&signer, &org(), "a", NewKey::Rsa2048).unwrap();
+    let found = old.metadata().unwrap();
+    assert!(found.uid() != 0 && found.gid() != 0, "given to opendkim");
+    switch(&signer, "a", None, &old).unwrap();
+    assert_eq!(signs_with(&house, &[("a", &old)]).as_deref(), Ok("a"));
+    let new = signer::make(&signer, &org(), "b", NewKey::Rsa2048).unwrap();
+    let both = [("a", &old), ("b", &new)];
+    assert_eq!(signs_with(&house, &both).as_deref(), Ok("a"));
+    let signing_before = fs::read_to_string(house.path("SigningTable")).unwrap();
+    switch(&signer, "b", Some("a"), &new).unwrap();
+    assert_eq!(signs_with(&house, &both).as_deref(), Ok("b"));
+    // Between the two writes, as a crash would leave it: the KeyTable has both.
+    house.write("SigningTable", &signing_before);
+    assert_eq!(signs_with(&house, &both).as_deref(), Ok("a"));
+    // It is finished. A reload that fails changes nothing of that.
+    signer.reload = Some(Reload::Command(vec!["/bin/false".to_owned()]));
+    assert_eq!(switch(&signer, "b", Some("a"), &new).unwrap_err().fault, Fault::Reload);
+    assert_eq!(signs_with(&house, &both).as_deref(), Ok("b"));
+    // The old key is in no table and can go.
+    signer.reload = None;
+    signer::retire(&signer, &org(), "a").unwrap();
+    signer::discard(&old, None).unwrap();
+    assert_eq!(signs_with(&house, &[("b", &new)]).as_deref(), Ok("b"));
+}
+
+#[test]
+fn a_running_opendkim_takes_the_new_key_by_sigusr1() {
+    let house = House::new(SIGNER);
+    house.write("KeyTable", "");
+    house.write("SigningTable", "");
+    let mut signer = signer_of(&house);
+    let pid_file = house.path("opendkim.pid");
+    let conf = format!(
+        "Mode s\nSyslog no\nKeyTable refile:{}\nSigningTable refile:{}\nPidFile {}\nSocket local:{}\n",
+        house.path("KeyTable").display(),
+        house.path("SigningTable").display(),
+        pid_file.display(),
+        house.path("socket").display()
+    );
+    house.write("opendkim.conf", conf);
+    let mut opendkim = Command::new("opendkim");
+    opendkim.arg("-f").arg("-x").arg(house.path("opendkim.conf"));
+    let mut running = opendkim.spawn().unwrap();
+    wait_for("OpenDKIM", || house.path("socket").exists().then_some(()));
+    wait_for("its number", || {
+        fs::read_to_string(&pid_file).ok().filter(|text| text.ends_with('\n'))
+    });
+    signer.reload = Some(Reload::PidFile(pid_file));
+    let key = signer::make(&signer, &org(), "a", NewKey::Rsa2048).unwrap();
+    let told = switch(&signer, "a", None, &key);
+    let alive = running.try_wait().unwrap().is_none();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!((told, alive), (Ok(()), true));
+    // Gone, and with it its number.
+    assert_eq!(switch(&signer, "a", None, &key).unwrap_err().fault, Fault::Reload);
+}
+
+const ZONE: &str = "\
+$TTL 1h
+@     IN SOA ns hostmaster 2026111501 3h 1h 2w 1h
+      IN NS  ns
+      IN MX  10 mail
+ns    IN A   192.0.2.1
+mail  IN A   192.0.2.1
+";
+
+#[test]
+fn opendkim_testkey_finds_the_key_that_is_made_and_served() {
+    let house = House::new("");
+    house.write("zones/example.org.zone", ZONE);
+    house.replace(
+        "signpost.toml",
+        format!("listen = [\"127.0.0.1:53\"]\nzones = \"zones\"\nkeys = \"keys\"\nstate = \"state\"\n{SIGNER}"),
+    );
+    let key = signer::make(&signer_of(&house), &org(), "2026a", NewKey::Rsa4096).unwrap();
+    house.write(
+        "delegation.conf",
+        "server:\n    do-not-query-localhost: no\nstub-zone:\n    name: example.org\n    stub-addr: 127.0.0.1\n",
+    );
+    house.write(
+        "opendkim.conf",
+        format!(
+            "Syslog yes\nResolverConfiguration {}\n",
+            house.path("delegation.conf").display()
+        ),
+    );
+    let namespace = Namespace::new();
+    let config = house.path("signpost.toml");
+    let arguments = ["--config", config.to_str().unwrap()];
+    let _signpost = namespace.start("signpost", &house.path("state"), BINARY, arguments);
+    wait_for("an answer on port 53 of the namespace", || {
+        let output = namespace.output(
+            "dig",
+            &["+short", "+tries=1", "+time=1", "@127.0.0.1", "example.org", "SOA"],
+        );
+        output.stdout.starts_with(b"ns.").then_some(())
+    });
+    let conf = house.path("opendkim.conf");
+    let arguments = [
+        "-x",
+        conf.to_str().unwrap(),
+        "-d",
+        "example.org",
+        "-s",
+        "2026a",
+        "-k",
+        key.to_str().unwrap(),
+        "-vvv",
+    ];
+    let output = namespace.output("opendkim-testkey", &arguments);
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && said.contains("key OK"), "{said}");
+}
+
+/// A file system of a few pages, mounted over a directory until it is dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(directory: PathBuf) -> Self {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(&directory);
+        assert!(mount.status().unwrap().success(), "mounting a tmpfs needs root");
+        Self(directory)
+    }
+
+    fn fill(&self) {
+        let mut filler = File::create(self.0.join("filler")).unwrap();
+        let _ = std::io::copy(&mut std::io::repeat(7), &mut filler);
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.0.join("filler")).unwrap();
+    }
+
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_key_and_no_half_table() {
+    let house = House::new(
+        &SIGNER
+            .replace("\"KeyTable\"", "\"disk/KeyTable\"")
+            .replace("\"SigningTable\"", "\"disk/SigningTable\""),
+    );
+    fs::create_dir(house.path("disk")).unwrap();
+    let disk = SmallDisk::mount(house.path("disk"));
+    let mut signer = signer_of(&house);
+    signer.keys = house.path("disk/{domain}.{selector}.private").display().to_string();
+    // Long enough to want a page of its own for the new version.
+    let table = "# a comment of some length, again and again\n".repeat(300);
+    house.write("disk/KeyTable", &table);
+    house.write("disk/SigningTable", "");
+    let key = signer::make(&signer, &org(), "a", NewKey::Rsa2048).unwrap();
+    disk.fill();
+    let before = disk.files();
+    let told = signer::make(&signer, &org(), "b", NewKey::Rsa2048).unwrap_err();
+    assert_eq!(told.fault, Fault::Full, "{told}");
+    assert!(told.to_string().contains("make room on the disk"), "{told}");
+    assert_eq!(disk.files(), before);
+    let told = switch(&signer, "a", None, &key).unwrap_err();
+    assert_eq!((told.fault, disk.files()), (Fault::Full, before));
+    assert_eq!(fs::read_to_string(house.path("disk/KeyTable")).unwrap(), table);
+    assert_eq!(fs::read_to_string(house.path("disk/SigningTable")).unwrap(), "");
+    disk.free();
+    signer::make(&signer, &org(), "b", NewKey::Rsa2048).unwrap();
+    switch(&signer, "a", None, &key).unwrap();
+    assert_eq!(
+        fs::read_to_string(house.path("disk/SigningTable")).unwrap(),
+        "*@example.org a._domainkey.example.org\n"
+    );
+}
