@@ -116,12 +116,21 @@ impl Engine {
                 }
             }
             (Stage::Revoked { by_command: true }, _) => ("nothing: it was revoked by command".into(), None),
+            (Stage::Revoked { .. }, _) if self.is_remembered_for_its_file(key, rotation, now) => {
+                ("it is forgotten once its files are gone".into(), None)
+            }
             (Stage::Revoked { .. }, _) => (
                 "it is forgotten".into(),
                 after(rotation.forget).filter(|end| *end > now),
             ),
             (Stage::Live, None) => (String::new(), None),
         }
+    }
+
+    fn is_remembered_for_its_file(&self, key: &KeyState, rotation: &Rotation, now: u64) -> bool {
+        let keys = self.sources.keys_of(&key.domain);
+        key.since.saturating_add(rotation.forget.as_secs()) <= now
+            && keys.iter().any(|file| file.selector == key.selector)
     }
 
     /// The reasons why a domain's next step waits.
