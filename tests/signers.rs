@@ -18,7 +18,7 @@ use signpost::mail::dkim::NewKey;
 use signpost::name::Name;
 use signpost::signer::{self, Fault, SignerError, Switch};
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -296,4 +296,67 @@ fn a_full_disk_leaves_no_half_key_and_no_half_table() {
         fs::read_to_string(house.path("disk/SigningTable")).unwrap(),
         "*@example.org a._domainkey.example.org\n"
     );
+}
+
+/// Runs the test [`as_somebody_else`] of this program as nobody, on a house of nobody's.
+fn run_as_nobody(house: &House, capabilities: &str) -> Result<(), String> {
+    let program = house.path("signers");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args([
+            format!("--inh-caps={capabilities}"),
+            format!("--ambient-caps={capabilities}"),
+        ])
+        .arg(program)
+        .args(["--ignored", "--exact", "as_somebody_else", "--nocapture"])
+        .env("SIGNPOST_TEST_HOUSE", house.path(""))
+        .output()
+        .unwrap();
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()),
+    }
+}
+
+#[test]
+#[ignore = "what another user may do; run by the test of that"]
+fn as_somebody_else() {
+    let house = PathBuf::from(std::env::var_os("SIGNPOST_TEST_HOUSE").unwrap());
+    let text = fs::read_to_string(house.join("signpost.toml")).unwrap();
+    let signer = config::parse(&text, &house.join("signpost.toml"))
+        .unwrap()
+        .signers
+        .remove(0);
+    let key = signer::make(&signer, &org(), "a", NewKey::Rsa2048).unwrap_or_else(|error| panic!("{error}"));
+    switch(&signer, "a", None, &key).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn what_signpost_may_not_do_is_told_and_four_capabilities_are_enough() {
+    let house = House::new(SIGNER);
+    house.write("KeyTable", "# of root\n");
+    house.write("SigningTable", "");
+    for directory in ["", "keys"] {
+        chown(house.path(directory), Some(65_534), Some(65_534)).unwrap();
+    }
+    let told = run_as_nobody(&house, "-all").unwrap_err();
+    assert!(
+        told.contains("give it to its owner") && told.contains("grant Signpost CAP_CHOWN"),
+        "{told}"
+    );
+    // The keys are its own, the tables are not.
+    house.write_config(&SIGNER.replace("owner", "# owner"));
+    let told = run_as_nobody(&house, "-all").unwrap_err();
+    assert!(told.contains("KeyTable") && told.contains("a table by chown"), "{told}");
+    assert_eq!(fs::read_to_string(house.path("KeyTable")).unwrap(), "# of root\n");
+    let key = house.path("keys/example.org/a.private");
+    assert_eq!(key.metadata().unwrap().uid(), 65_534);
+    fs::remove_dir_all(house.path("keys/example.org")).unwrap();
+    // Those of systemd/switch-signer.conf.
+    house.write_config(SIGNER);
+    run_as_nobody(&house, "-all,+chown,+dac_override,+fowner,+kill").unwrap_or_else(|said| panic!("{said}"));
+    let uid = |file: &Path| file.metadata().unwrap().uid();
+    assert!(uid(&key) != 65_534 && uid(&key) != 0);
+    assert_eq!(uid(&house.path("KeyTable")), 0);
 }
