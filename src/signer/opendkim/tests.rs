@@ -130,6 +130,16 @@ fn a_row_of_any_other_name_is_changed_in_its_place() {
 }
 
 #[test]
+fn what_people_copied_into_a_row_does_no_harm() {
+    let before = pair(
+        "x refile:example.org : old._domainkey : /k/old.private\n",
+        "*@example.org x\n",
+    );
+    let [first, _] = before.switched("example.org", Some("old"), "new").unwrap();
+    assert_eq!(first.keys, "x example.org:new:/k/new.private\n");
+}
+
+#[test]
 fn a_new_domain_is_added_as_the_table_says_everybody() {
     let of = |keys: &str, signing: &str| {
         let [_, second] = pair(keys, signing).switched("example.org", None, "new").unwrap();
