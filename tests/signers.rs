@@ -20,7 +20,7 @@ use signpost::signer::{self, Fault, SignerError, Switch};
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 
 const SIGNER: &str = "\
 [[signer]]
@@ -137,37 +137,92 @@ fn opendkim_signs_with_the_key_of_its_selector_at_every_moment_of_a_switch() {
     assert_eq!(signs_with(&house, &[("b", &new)]).as_deref(), Ok("b"));
 }
 
+/// What an MTA does with one mail, for miltertest(8); prints the signature that the milter adds.
+const MTA: &str = r#"
+conn = mt.connect("local:" .. socket, 40, 0.25)
+assert(conn ~= nil, "no connection")
+mt.conninfo(conn, "localhost", "127.0.0.1")
+mt.mailfrom(conn, "joe@example.org")
+mt.rcptto(conn, "ann@example.net")
+mt.header(conn, "From", "joe@example.org")
+mt.header(conn, "Subject", "rotation")
+mt.header(conn, "Date", "Tue, 24 Nov 2026 12:00:00 +0000")
+mt.eoh(conn)
+mt.bodystring(conn, "hello\r\n")
+mt.eom(conn)
+mt.echo(mt.getheader(conn, "DKIM-Signature", 0))
+mt.disconnect(conn)
+"#;
+
 #[test]
 fn a_running_opendkim_takes_the_new_key_by_sigusr1() {
     let house = House::new(SIGNER);
     house.write("KeyTable", "");
     house.write("SigningTable", "");
-    let mut signer = signer_of(&house);
-    let pid_file = house.path("opendkim.pid");
+    house.write("mta.lua", MTA);
+    // For its socket and its number; the keys are below `keys`, which others can pass.
+    house.write("run/x", "");
+    for directory in ["", "run"] {
+        fs::set_permissions(house.path(directory), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let (socket, pid_file) = (house.path("run/socket"), house.path("run/opendkim.pid"));
     let conf = format!(
-        "Mode s\nSyslog no\nKeyTable refile:{}\nSigningTable refile:{}\nPidFile {}\nSocket local:{}\n",
+        "Mode s\nSyslog no\nRequireSafeKeys no\nKeyTable refile:{}\nSigningTable refile:{}\nPidFile {}\nSocket local:{}\n",
         house.path("KeyTable").display(),
         house.path("SigningTable").display(),
         pid_file.display(),
-        house.path("socket").display()
+        socket.display()
     );
     house.write("opendkim.conf", conf);
-    let mut opendkim = Command::new("opendkim");
-    opendkim.arg("-f").arg("-x").arg(house.path("opendkim.conf"));
-    let mut running = opendkim.spawn().unwrap();
-    wait_for("OpenDKIM", || house.path("socket").exists().then_some(()));
+    let mut signer = signer_of(&house);
+    let old = signer::make(&signer, &org(), "a", NewKey::Rsa2048).unwrap();
+    switch(&signer, "a", None, &old).unwrap();
+    let user = old.metadata().unwrap();
+    chown(house.path("run"), Some(user.uid()), Some(user.gid())).unwrap();
+    let mut opendkim = Command::new("setpriv");
+    opendkim
+        .args(["--reuid=opendkim", "--regid=opendkim", "--clear-groups"])
+        .args(["opendkim", "-f", "-x"])
+        .arg(house.path("opendkim.conf"));
+    let mut running = Running(opendkim.spawn().unwrap());
+    wait_for("OpenDKIM", || socket.exists().then_some(()));
     wait_for("its number", || {
         fs::read_to_string(&pid_file).ok().filter(|text| text.ends_with('\n'))
     });
+    let mta = || {
+        let mut mta = Command::new("miltertest");
+        mta.arg("-D")
+            .arg(format!("socket={}", socket.display()))
+            .arg("-s")
+            .arg(house.path("mta.lua"));
+        let output = mta.output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let signed = mta();
+    assert!(signed.contains("s=a;"), "{signed}");
     signer.reload = Some(Reload::PidFile(pid_file));
-    let key = signer::make(&signer, &org(), "a", NewKey::Rsa2048).unwrap();
-    let told = switch(&signer, "a", None, &key);
-    let alive = running.try_wait().unwrap().is_none();
-    running.kill().unwrap();
-    running.wait().unwrap();
-    assert_eq!((told, alive), (Ok(()), true));
-    // Gone, and with it its number.
-    assert_eq!(switch(&signer, "a", None, &key).unwrap_err().fault, Fault::Reload);
+    let new = signer::make(&signer, &org(), "b", NewKey::Rsa2048).unwrap();
+    switch(&signer, "b", Some("a"), &new).unwrap();
+    // A signal takes its time; until then it is the old key.
+    wait_for("a signature with the new key", || {
+        let signed = mta();
+        assert!(signed.contains("s=a;") || signed.contains("s=b;"), "{signed}");
+        signed.contains("s=b;").then_some(())
+    });
+    assert!(running.0.try_wait().unwrap().is_none());
+    drop(running);
+    // Gone: its number may be that of another soon.
+    assert_eq!(switch(&signer, "b", Some("a"), &new).unwrap_err().fault, Fault::Reload);
+}
+
+/// A process that ends with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 const ZONE: &str = "\

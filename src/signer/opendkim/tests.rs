@@ -234,6 +234,25 @@ fn what_somebody_else_decided_is_not_undone() {
 }
 
 #[test]
+fn a_row_that_is_taken_out_again_before_it_is_named_is_not_named() {
+    let key_row = "old example.org:old:/k/old\n";
+    let before = pair(key_row, "*@example.org old\n");
+    let domain = name("example.org");
+    for old_selector in [Some("old"), None] {
+        let switch = Switch {
+            domain: &domain,
+            selector: "new",
+            old_selector,
+            algorithm: NewKey::Rsa2048,
+            key_file: Path::new("/k/new"),
+            record: "",
+        };
+        let told = before.tables(|tables| tables.with_signing(&switch)).unwrap_err();
+        assert_eq!(told.fault, Fault::Busy, "{told}");
+    }
+}
+
+#[test]
 fn what_is_in_use_is_read_out_of_both_tables() {
     let tables = pair(
         "a example.org:2026A:/k/a\nb example.org:ed:/k/b\nc example.org:unused:/k/c\nall %:mail:/k/%\n",
