@@ -18,9 +18,9 @@ use signpost::mail::dkim::NewKey;
 use signpost::name::Name;
 use signpost::signer::{self, Fault, SignerError, Switch};
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 
 const SIGNER: &str = "\
 [[signer]]
@@ -137,37 +137,92 @@ fn opendkim_signs_with_the_key_of_its_selector_at_every_moment_of_a_switch() {
     assert_eq!(signs_with(&house, &[("b", &new)]).as_deref(), Ok("b"));
 }
 
+/// What an MTA does with one mail, for miltertest(8); prints the signature that the milter adds.
+const MTA: &str = r#"
+conn = mt.connect("local:" .. socket, 40, 0.25)
+assert(conn ~= nil, "no connection")
+mt.conninfo(conn, "localhost", "127.0.0.1")
+mt.mailfrom(conn, "joe@example.org")
+mt.rcptto(conn, "ann@example.net")
+mt.header(conn, "From", "joe@example.org")
+mt.header(conn, "Subject", "rotation")
+mt.header(conn, "Date", "Tue, 24 Nov 2026 12:00:00 +0000")
+mt.eoh(conn)
+mt.bodystring(conn, "hello\r\n")
+mt.eom(conn)
+mt.echo(mt.getheader(conn, "DKIM-Signature", 0))
+mt.disconnect(conn)
+"#;
+
 #[test]
 fn a_running_opendkim_takes_the_new_key_by_sigusr1() {
     let house = House::new(SIGNER);
     house.write("KeyTable", "");
     house.write("SigningTable", "");
-    let mut signer = signer_of(&house);
-    let pid_file = house.path("opendkim.pid");
+    house.write("mta.lua", MTA);
+    // For its socket and its number; the keys are below `keys`, which others can pass.
+    house.write("run/x", "");
+    for directory in ["", "run"] {
+        fs::set_permissions(house.path(directory), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let (socket, pid_file) = (house.path("run/socket"), house.path("run/opendkim.pid"));
     let conf = format!(
-        "Mode s\nSyslog no\nKeyTable refile:{}\nSigningTable refile:{}\nPidFile {}\nSocket local:{}\n",
+        "Mode s\nSyslog no\nRequireSafeKeys no\nKeyTable refile:{}\nSigningTable refile:{}\nPidFile {}\nSocket local:{}\n",
         house.path("KeyTable").display(),
         house.path("SigningTable").display(),
         pid_file.display(),
-        house.path("socket").display()
+        socket.display()
     );
     house.write("opendkim.conf", conf);
-    let mut opendkim = Command::new("opendkim");
-    opendkim.arg("-f").arg("-x").arg(house.path("opendkim.conf"));
-    let mut running = opendkim.spawn().unwrap();
-    wait_for("OpenDKIM", || house.path("socket").exists().then_some(()));
+    let mut signer = signer_of(&house);
+    let old = signer::make(&signer, &org(), "a", NewKey::Rsa2048).unwrap();
+    switch(&signer, "a", None, &old).unwrap();
+    let user = old.metadata().unwrap();
+    chown(house.path("run"), Some(user.uid()), Some(user.gid())).unwrap();
+    let mut opendkim = Command::new("setpriv");
+    opendkim
+        .args(["--reuid=opendkim", "--regid=opendkim", "--clear-groups"])
+        .args(["opendkim", "-f", "-x"])
+        .arg(house.path("opendkim.conf"));
+    let mut running = Running(opendkim.spawn().unwrap());
+    wait_for("OpenDKIM", || socket.exists().then_some(()));
     wait_for("its number", || {
         fs::read_to_string(&pid_file).ok().filter(|text| text.ends_with('\n'))
     });
+    let mta = || {
+        let mut mta = Command::new("miltertest");
+        mta.arg("-D")
+            .arg(format!("socket={}", socket.display()))
+            .arg("-s")
+            .arg(house.path("mta.lua"));
+        let output = mta.output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let signed = mta();
+    assert!(signed.contains("s=a;"), "{signed}");
     signer.reload = Some(Reload::PidFile(pid_file));
-    let key = signer::make(&signer, &org(), "a", NewKey::Rsa2048).unwrap();
-    let told = switch(&signer, "a", None, &key);
-    let alive = running.try_wait().unwrap().is_none();
-    running.kill().unwrap();
-    running.wait().unwrap();
-    assert_eq!((told, alive), (Ok(()), true));
-    // Gone, and with it its number.
-    assert_eq!(switch(&signer, "a", None, &key).unwrap_err().fault, Fault::Reload);
+    let new = signer::make(&signer, &org(), "b", NewKey::Rsa2048).unwrap();
+    switch(&signer, "b", Some("a"), &new).unwrap();
+    // A signal takes its time; until then it is the old key.
+    wait_for("a signature with the new key", || {
+        let signed = mta();
+        assert!(signed.contains("s=a;") || signed.contains("s=b;"), "{signed}");
+        signed.contains("s=b;").then_some(())
+    });
+    assert!(running.0.try_wait().unwrap().is_none());
+    drop(running);
+    // Gone: its number may be that of another soon.
+    assert_eq!(switch(&signer, "b", Some("a"), &new).unwrap_err().fault, Fault::Reload);
+}
+
+/// A process that ends with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 const ZONE: &str = "\
@@ -296,4 +351,67 @@ fn a_full_disk_leaves_no_half_key_and_no_half_table() {
         fs::read_to_string(house.path("disk/SigningTable")).unwrap(),
         "*@example.org a._domainkey.example.org\n"
     );
+}
+
+/// Runs the test [`as_somebody_else`] of this program as nobody, on a house of nobody's.
+fn run_as_nobody(house: &House, capabilities: &str) -> Result<(), String> {
+    let program = house.path("signers");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args([
+            format!("--inh-caps={capabilities}"),
+            format!("--ambient-caps={capabilities}"),
+        ])
+        .arg(program)
+        .args(["--ignored", "--exact", "as_somebody_else", "--nocapture"])
+        .env("SIGNPOST_TEST_HOUSE", house.path(""))
+        .output()
+        .unwrap();
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()),
+    }
+}
+
+#[test]
+#[ignore = "what another user may do; run by the test of that"]
+fn as_somebody_else() {
+    let house = PathBuf::from(std::env::var_os("SIGNPOST_TEST_HOUSE").unwrap());
+    let text = fs::read_to_string(house.join("signpost.toml")).unwrap();
+    let signer = config::parse(&text, &house.join("signpost.toml"))
+        .unwrap()
+        .signers
+        .remove(0);
+    let key = signer::make(&signer, &org(), "a", NewKey::Rsa2048).unwrap_or_else(|error| panic!("{error}"));
+    switch(&signer, "a", None, &key).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn what_signpost_may_not_do_is_told_and_four_capabilities_are_enough() {
+    let house = House::new(SIGNER);
+    house.write("KeyTable", "# of root\n");
+    house.write("SigningTable", "");
+    for directory in ["", "keys"] {
+        chown(house.path(directory), Some(65_534), Some(65_534)).unwrap();
+    }
+    let told = run_as_nobody(&house, "-all").unwrap_err();
+    assert!(
+        told.contains("give it to its owner") && told.contains("grant Signpost CAP_CHOWN"),
+        "{told}"
+    );
+    // The keys are its own, the tables are not.
+    house.write_config(&SIGNER.replace("owner", "# owner"));
+    let told = run_as_nobody(&house, "-all").unwrap_err();
+    assert!(told.contains("KeyTable") && told.contains("a table by chown"), "{told}");
+    assert_eq!(fs::read_to_string(house.path("KeyTable")).unwrap(), "# of root\n");
+    let key = house.path("keys/example.org/a.private");
+    assert_eq!(key.metadata().unwrap().uid(), 65_534);
+    fs::remove_dir_all(house.path("keys/example.org")).unwrap();
+    // Those of systemd/switch-signer.conf.
+    house.write_config(SIGNER);
+    run_as_nobody(&house, "-all,+chown,+dac_override,+fowner,+kill").unwrap_or_else(|said| panic!("{said}"));
+    let uid = |file: &Path| file.metadata().unwrap().uid();
+    assert!(uid(&key) != 65_534 && uid(&key) != 0);
+    assert_eq!(uid(&house.path("KeyTable")), 0);
 }

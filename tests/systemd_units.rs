@@ -70,7 +70,7 @@ fn verify_finds_nothing() {
 
 #[test]
 fn verify_finds_nothing_with_each_drop_in() {
-    for drop_in in ["bind-itself.conf", "opendkim-keys.conf"] {
+    for drop_in in ["bind-itself.conf", "opendkim-keys.conf", "switch-signer.conf"] {
         let dir = units();
         add_drop_in(dir.path(), drop_in);
         let Some(output) = analyze(dir.path(), &["verify", "--man=no", "./signpost.service"]) else {

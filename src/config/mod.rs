@@ -256,6 +256,22 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         base.join(inner)
     };
     let keys = directory(file.keys, options::KEYS);
+    let signers: Vec<Signer> = file.signer.into_iter().map(|entry| entry.below(base, &keys)).collect();
+    if let Some(signer) = signers
+        .iter()
+        .find(|signer| !Path::new(&signer.keys).starts_with(&keys))
+    {
+        let what = format!(
+            "the keys at {} would be outside of the key directory {}",
+            signer.keys,
+            keys.display()
+        );
+        let cure = "write `keys` of [[signer]] as a path that starts there: what is outside is not published";
+        return Err(ConfigError {
+            place: Some(source.place_of(&document, "signer")),
+            ..ConfigError::of_file(Fault::BadValue, path, what, cure)
+        });
+    }
     let tcp = Tcp {
         connections: file.tcp.connections.map_or(options::TCP_CONNECTIONS, |n| n.0),
         per_client: file.tcp.per_client.map_or(options::TCP_PER_CLIENT, |n| n.0),
@@ -288,7 +304,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         tls: file.tls.below(base),
         transfer: file.transfer.into(),
         tsig: file.tsig.into_iter().map(|entry| entry.below(base)).collect(),
-        signers: file.signer.into_iter().map(|entry| entry.below(base, &keys)).collect(),
+        signers,
         keys,
         log: Log {
             level: file.log.level.unwrap_or(LogLevel::Info),

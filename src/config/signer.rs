@@ -9,11 +9,16 @@
 //! reload = ["systemctl", "reload", "opendkim"]
 //! ```
 
-use super::values::{FilePath, Text};
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use super::values::FilePath;
 use crate::mail::dkim::NewKey;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error};
 use std::path::{Path, PathBuf};
+use values::{Command, KeyPattern, Mode, Owner, Table};
 
 /// One signer, defaults filled in and paths completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,181 +246,4 @@ impl TryFrom<SignerParts> for SignerEntry {
 
 fn needed<T>(given: Option<T>, key: &str, what: &str) -> Result<T, String> {
     given.ok_or_else(|| format!("`{key}` is missing; add the path of the {what}"))
-}
-
-/// The path of a table of OpenDKIM, with or without the type that opendkim.conf has before it.
-struct Table(PathBuf);
-
-impl<'de> Deserialize<'de> for Table {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let FilePath(path) = FilePath::deserialize(deserializer)?;
-        let text = path.to_string_lossy();
-        match text.split_once(':') {
-            Some(("file" | "refile", file)) => Ok(Self(file.into())),
-            Some((kind, _)) if !kind.contains('/') => Err(D::Error::custom(format!(
-                "a data set of type {kind} cannot be rewritten; use a text file (refile:), or kind = \"hook\""
-            ))),
-            _ => Ok(Self(path)),
-        }
-    }
-}
-
-/// Where keys go.
-struct KeyPattern(String);
-
-impl<'de> Deserialize<'de> for KeyPattern {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wants = "a path with {domain} and {selector} in it";
-        deserializer.deserialize_str(Text(wants, |text| {
-            let file = text.rsplit_once('/').map_or(text, |(_, file)| file);
-            if !text.contains("{domain}") || !file.contains("{selector}") {
-                return Err(format!(
-                    "\"{text}\" would put several keys into one file; write {{domain}} into it, and {{selector}} into the \
-                     name of the file"
-                ));
-            }
-            // All of these mean something in a KeyTable.
-            if text.contains(|c: char| c.is_whitespace() || c.is_control() || "#%".contains(c)) {
-                return Err(format!("\"{text}\" has a blank, # or % in it, which KeyTables cannot have; use another path"));
-            }
-            Ok(Self(text.to_owned()))
-        }))
-    }
-}
-
-/// `user`, `user:group` or `:group`.
-struct Owner(String);
-
-impl<'de> Deserialize<'de> for Owner {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Text("a user, or a user and a group, as a string", |text| {
-            let (user, group) = text.split_once(':').unwrap_or((text, ""));
-            let plain = |name: &str| !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == ':');
-            match (user.is_empty() && group.is_empty()) || !plain(user) || !plain(group) {
-                true => Err(format!(
-                    "\"{text}\" names nobody; write \"user:group\", such as \"opendkim:opendkim\""
-                )),
-                false => Ok(Self(text.to_owned())),
-            }
-        }))
-    }
-}
-
-/// The mode of a file in octal; nothing for others, nothing to execute.
-struct Mode(u32);
-
-impl<'de> Deserialize<'de> for Mode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Text("a mode in octal, as a string", |text| {
-            match u32::from_str_radix(text, 8) {
-                Ok(mode) if mode & !0o660 == 0 && mode & 0o600 == 0o600 => Ok(Self(mode)),
-                _ => Err(format!(
-                    "\"{text}\" is no mode for a private key; write \"0600\", or \"0640\" if its group has to read it"
-                )),
-            }
-        }))
-    }
-}
-
-/// A program, with its arguments.
-struct Command(Vec<String>);
-
-impl<'de> Deserialize<'de> for Command {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let words = Vec::<String>::deserialize(deserializer)?;
-        match words.first() {
-            None => Err(D::Error::custom(
-                "the command is empty; name a program, or leave the key out",
-            )),
-            Some(program) if program.is_empty() || words.iter().any(|word| word.contains('\0')) => {
-                Err(D::Error::custom(
-                    "the command has no program, or a NUL character; write [\"/path/to/program\", \"argument\"]",
-                ))
-            }
-            Some(_) => Ok(Self(words)),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<Signer, String> {
-        let entry: Result<SignerEntry, _> = toml::from_str(text);
-        entry
-            .map(|entry| entry.below(Path::new("/etc/signpost"), Path::new("/etc/dkimkeys")))
-            .map_err(|error| error.message().to_owned())
-    }
-
-    #[test]
-    fn each_kind_has_its_files_and_defaults() {
-        let opendkim =
-            read("kind = 'opendkim'\nkey_table = 'KeyTable'\nsigning_table = 'refile:/t/SigningTable'").unwrap();
-        let tables = SignerKind::OpenDkim {
-            key_table: "/etc/signpost/KeyTable".into(),
-            signing_table: "/t/SigningTable".into(),
-        };
-        assert_eq!((&opendkim.kind, opendkim.mode), (&tables, 0o600));
-        assert_eq!(opendkim.keys, "/etc/dkimkeys/{domain}/{selector}.private");
-        assert!(opendkim.can_sign_with(NewKey::Rsa4096) && !opendkim.can_sign_with(NewKey::Ed25519));
-        let rspamd = read("kind = 'rspamd'\nselector_map = 'map'").unwrap();
-        assert_eq!(rspamd.keys, "/etc/dkimkeys/{domain}.{selector}.key");
-        let exim = read("kind = 'exim'\nselectors = 'map'\nkeys = '/k/{domain}.{selector}.pem'").unwrap();
-        assert_eq!(exim.keys, "/k/{domain}.{selector}.pem");
-        assert!(exim.can_sign_with(NewKey::Ed25519));
-        let hook = read("kind = 'hook'\nhook = ['/bin/true', 'x']\nowner = ':mail'\nmode = '640'").unwrap();
-        assert_eq!((hook.name(), hook.hook.len(), hook.mode), ("hook", 2, 0o640));
-    }
-
-    #[test]
-    fn slips_are_told_with_their_cure() {
-        let tables = "kind = 'opendkim'\nkey_table = 'k'\nsigning_table = 's'\n";
-        for (text, words) in [
-            ("", "missing field `kind`"),
-            ("kind = 'sendmail'", "unknown variant `sendmail`"),
-            ("kind = 'opendkim'", "`key_table` is missing; add the path"),
-            (
-                "kind = 'rspamd'\nselector_map = 'x'\nkey_table = 'k'",
-                "`key_table` is for kind = \"opendkim\" only; remove",
-            ),
-            (
-                "kind = 'exim'\nselectors = 's'\npid_file = 'p'",
-                "`pid_file` is for kind",
-            ),
-            ("kind = 'hook'", "add `hook`"),
-            (
-                &format!("{tables}reload = ['x']\npid_file = 'p'"),
-                "two ways to the same end; keep one",
-            ),
-            (&format!("{tables}reload = []"), "the command is empty; name a program"),
-            (
-                &format!("{tables}keys = 'keys/{{domain}}.private'"),
-                "several keys into one file; write {domain}",
-            ),
-            (&format!("{tables}keys = '{{domain}} {{selector}}'"), "has a blank"),
-            (
-                &format!("{tables}mode = '0644'"),
-                "is no mode for a private key; write \"0600\"",
-            ),
-            (&format!("{tables}mode = '0060'"), "is no mode"),
-            (&format!("{tables}owner = ':'"), "names nobody; write"),
-            (&format!("{tables}algorithms = []"), "`algorithms` is empty"),
-            (
-                &format!("{tables}algorithms = ['rsa', 'ed25519']"),
-                "one SignatureAlgorithm for all of its keys; keep one",
-            ),
-            (
-                "kind = 'opendkim'\nkey_table = 'db:/k'\nsigning_table = 's'",
-                "type db cannot be rewritten; use a text file",
-            ),
-            (
-                "kind = 'rspamd'\nselector_map = 'm'\nalgorithms = ['rsa', 'ed25519']",
-                "one selector for each domain; keep one",
-            ),
-        ] {
-            let told = read(text).unwrap_err();
-            assert!(told.contains(words), "{text}: {told}");
-        }
-    }
 }

@@ -35,7 +35,7 @@ pub const SIGNER_OPTIONS: &[OptionRow] = &[
     row("signer.selector_map", "the path of a file, as a string", "none: it must be written",
         r#"selector_map = "/etc/rspamd/dkim_selectors.map""#,
         "The selector_map of rspamd's dkim_signing, lines of `domain selector`; path there is to be the keys of here, \
-         with $domain and $selector. rspamd reads a changed map by itself."),
+         with $domain and $selector. rspamd reads a changed map by itself, within a few minutes."),
     row("signer.selectors", "the path of a file, as a string", "none: it must be written",
         r#"selectors = "/etc/exim4/dkim_selectors""#,
         "The file of exim's dkim_selector = ${lookup{$dkim_domain}lsearch{FILE}}, lines of `domain: selector`, or of \

@@ -156,6 +156,7 @@ fn an_error_names_the_place_shows_the_line_and_knows_the_cure() {
         "[signer]\nkind = \"hook\"\n",
         "[[signer]]\nkind = \"hook\"\nhook = \"systemctl reload x\"\n",
         "[[signer]]\nkind = \"hook\"\nhok = []\n",
+        "zones = \"z\"\n[[signer]]\nkind = \"hook\"\nhook = [\"x\"]\nkeys = \"/srv/{domain}/{selector}.private\"\n",
         // Of another file.
         "[zone]\nnameservers = [\"ns1.example.org\"]\n",
         // No TOML.

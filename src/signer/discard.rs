@@ -2,7 +2,6 @@
 
 use super::error::{Fault, SignerError};
 use super::make::record_file;
-use super::owner::Owner;
 use super::{bare, file};
 use crate::name::Name;
 use std::path::{Path, PathBuf};
@@ -29,7 +28,7 @@ pub fn discard(key_file: &Path, hold: Option<&Path>) -> Result<(), SignerError> 
     if let Some(hold) = hold
         && key_file.exists()
     {
-        file::create_parents(hold, Owner::default(), PRIVATE_DIRECTORY)?;
+        file::create_parents(hold, PRIVATE_DIRECTORY)?;
         file::copy(key_file, hold, PRIVATE_FILE)?;
     }
     // The key last: a record alone would be taken for a key that somebody else signs with.
@@ -50,7 +49,7 @@ pub fn reveal(held: &Path, folder: &Path, domain: &Name, selector: &str) -> Resu
     }
     let public = folder.join(file);
     if held.exists() || !public.exists() {
-        file::create_parents(&public, Owner::default(), PUBLIC_DIRECTORY)?;
+        file::create_parents(&public, PUBLIC_DIRECTORY)?;
         file::copy(held, &public, PUBLIC_FILE)?;
         file::remove(held)?;
     }

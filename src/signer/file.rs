@@ -35,27 +35,23 @@ pub(super) fn create(path: &Path, content: &[u8], owner: Owner, mode: u32) -> Re
     sync_directory(path)
 }
 
-/// Makes the directories that `path` needs, each with this owner.
-pub(super) fn create_parents(path: &Path, owner: Owner, mode: u32) -> Result<(), SignerError> {
+/// Makes the directories that `path` needs. They stay our own: who reads a key needs no more than to get there.
+pub(super) fn create_parents(path: &Path, mode: u32) -> Result<(), SignerError> {
     let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
         return Ok(());
     };
     if parent.is_dir() {
         return Ok(());
     }
-    create_parents(parent, owner, mode)?;
-    let made = rustix::fs::mkdir(parent, Mode::from_raw_mode(mode))
-        .and_then(|()| rustix::fs::chmod(parent, Mode::from_raw_mode(mode)))
-        .and_then(|()| rustix::fs::chown(parent, owner.user, owner.group));
-    match made {
-        Ok(()) => sync_directory(parent),
-        Err(Errno::EXIST) => Ok(()),
-        Err(error) => {
-            // Empty, so that the next try makes it whole.
-            let _ = fs::remove_dir(parent);
-            Err(SignerError::io(parent, "make the directory", error))
-        }
+    create_parents(parent, mode)?;
+    match rustix::fs::mkdir(parent, Mode::from_raw_mode(mode)) {
+        // Whatever the umask is.
+        Ok(()) => rustix::fs::chmod(parent, Mode::from_raw_mode(mode))
+            .map_err(|error| SignerError::io(parent, "set its mode", error))?,
+        Err(Errno::EXIST) => {}
+        Err(error) => return Err(SignerError::io(parent, "make the directory", error)),
     }
+    sync_directory(parent)
 }
 
 /// Reads a text.
@@ -219,7 +215,8 @@ impl Drop for Hidden {
 fn not_given(path: &Path, error: Errno) -> SignerError {
     let mut told = SignerError::io(path, "give it to its owner", error);
     if told.fault == Fault::Permission {
-        "grant Signpost CAP_CHOWN, or leave `owner` of [[signer]] out and let the signer read the keys by their group"
+        "grant Signpost CAP_CHOWN (systemd/switch-signer.conf), or let it belong to the user that Signpost runs as: a \
+         table by chown, keys by leaving `owner` of [[signer]] out"
             .clone_into(&mut told.cure);
     }
     told

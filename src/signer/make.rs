@@ -41,7 +41,7 @@ pub fn make(signer: &Signer, domain: &Name, selector: &str, algorithm: NewKey) -
     // What cannot be read again is not written.
     let public = public_half(&path, private.as_bytes())
         .map_err(|finding| SignerError::new(Fault::Key, finding.what, finding.cure).at(&path))?;
-    file::create_parents(&path, owner, DIRECTORY_MODE)?;
+    file::create_parents(&path, DIRECTORY_MODE)?;
     file::create(&path, private.as_bytes(), owner, signer.mode)?;
     let record = record(domain, selector, algorithm, &public);
     if let Err(error) = file::create(&record_file(&path), record.as_bytes(), owner, RECORD_MODE) {

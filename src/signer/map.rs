@@ -63,8 +63,9 @@ pub(super) fn switched(
         );
         Err(SignerError::new(Fault::Disagrees, what, cure).at_line(file, line))
     };
+    let old_selector = switch.old_selector.filter(|old| *old != switch.selector);
     let Some(entry) = own.next() else {
-        if let Some(old) = switch.old_selector {
+        if let Some(old) = old_selector {
             return disagrees(
                 lines.len().max(1),
                 format!("mail of {domain} is not signed with selector {old}: {domain} is not in the map"),
@@ -88,7 +89,7 @@ pub(super) fn switched(
             .find(|range| word(&lines, entry.line, range) == selector)
             .cloned()
     };
-    match (switch.old_selector.map(find), find(switch.selector)) {
+    match (old_selector.map(find), find(switch.selector)) {
         (None | Some(None), Some(_)) => return Ok(None),
         (Some(Some(old)), None) => lines.replace(entry.line, old, switch.selector),
         (None, None) if syntax == Syntax::Exim => {
@@ -242,6 +243,7 @@ mod tests {
     use super::*;
     use crate::mail::dkim::NewKey;
     use crate::testing::name;
+    use proptest::prelude::*;
 
     fn switch(syntax: Syntax, text: &str, old: Option<&str>) -> Result<String, String> {
         let change = Switch {
@@ -336,5 +338,25 @@ mod tests {
         };
         assert!(check("b").is_ok());
         assert_eq!(check("a").unwrap_err().fault, Fault::Disagrees);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_changed_in_one_line_or_left(text in "([ -~\\t]{0,20}\r?\n|\"?example.org\"?[: \t]{1,3}(old|ed : old|old:ed)?[ \t]{0,2}\n){0,6}") {
+            for syntax in [Syntax::Rspamd, Syntax::Exim] {
+                for old in [None, Some("old")] {
+                    let Ok(new) = switch(syntax, &text, old) else { continue };
+                    if new == "unchanged" {
+                        continue;
+                    }
+                    let (before, after): (Vec<_>, Vec<_>) = (text.lines().collect(), new.lines().collect());
+                    let differ = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+                    prop_assert!(after.len() - before.len() + differ == 1, "{text:?} became {new:?}");
+                    let found = in_use(syntax, new.as_bytes());
+                    prop_assert!(found[&name("example.org")].contains("new"), "{text:?} became {new:?}");
+                    prop_assert_eq!(switch(syntax, &new, old).unwrap(), "unchanged");
+                }
+            }
+        }
     }
 }

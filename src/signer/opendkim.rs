@@ -85,6 +85,11 @@ impl<'a> Tables<'a> {
             let text = lines.line(*line).to_vec();
             let Some((first, rest)) = fields(&text) else { continue };
             let written = String::from_utf8_lossy(&text[rest.clone()]).into_owned();
+            // The type of a data set is let pass by our reader, wherever people copied it to.
+            let written = ["refile:", "file:"]
+                .iter()
+                .find_map(|kind| written.strip_prefix(kind))
+                .unwrap_or(&written);
             let written = written.split(':').next().unwrap_or_default().trim();
             match renamed(&row.name, old_selector(switch), switch.selector) {
                 None => lines.replace(*line, rest, &value(written)),
@@ -121,11 +126,15 @@ impl<'a> Tables<'a> {
                         .at(self.keys.file),
                 );
             };
-            for (line, signing) in &self.signing.table.rows {
+            let naming = self
+                .signing
+                .table
+                .rows
+                .iter()
+                .filter(|(_, signing)| signing.key_name == row.name);
+            for (line, _) in naming {
                 let text = lines.line(*line).to_vec();
-                if signing.key_name == row.name
-                    && let Some((_, rest)) = fields(&text)
-                {
+                if let Some((_, rest)) = fields(&text) {
                     // What follows a colon is the signer, `i=`.
                     let len = text[rest.clone()].iter().take_while(|octet| **octet != b':').count();
                     let len = text[rest.start..rest.start + len].trim_ascii_end().len();
@@ -277,8 +286,8 @@ impl<'a> Tables<'a> {
             if is_own && fields(text).is_some_and(|(_, name)| text[name].contains(&b'%')) {
                 return refuse(self.signing.file, *line, "whose % stands for many domains");
             }
-            let broken = self.keys.table.broken.iter().find(|(_, name)| *name == row.key_name);
-            if let Some((line, _)) = broken.filter(|_| is_own) {
+            let is_broken = |(_, name): &&(u32, String)| is_own && *name == row.key_name;
+            if let Some((line, _)) = self.keys.table.broken.iter().find(is_broken) {
                 return refuse(self.keys.file, *line, "which cannot be read");
             }
             for (line, key) in self.keys_of(row) {

@@ -130,6 +130,16 @@ fn a_row_of_any_other_name_is_changed_in_its_place() {
 }
 
 #[test]
+fn what_people_copied_into_a_row_does_no_harm() {
+    let before = pair(
+        "x refile:example.org : old._domainkey : /k/old.private\n",
+        "*@example.org x\n",
+    );
+    let [first, _] = before.switched("example.org", Some("old"), "new").unwrap();
+    assert_eq!(first.keys, "x example.org:new:/k/new.private\n");
+}
+
+#[test]
 fn a_new_domain_is_added_as_the_table_says_everybody() {
     let of = |keys: &str, signing: &str| {
         let [_, second] = pair(keys, signing).switched("example.org", None, "new").unwrap();
@@ -221,6 +231,25 @@ fn what_somebody_else_decided_is_not_undone() {
         Some("old"),
     );
     assert!(told.contains("KeyTable:2: the name `new`"), "{told}");
+}
+
+#[test]
+fn a_row_that_is_taken_out_again_before_it_is_named_is_not_named() {
+    let key_row = "old example.org:old:/k/old\n";
+    let before = pair(key_row, "*@example.org old\n");
+    let domain = name("example.org");
+    for old_selector in [Some("old"), None] {
+        let switch = Switch {
+            domain: &domain,
+            selector: "new",
+            old_selector,
+            algorithm: NewKey::Rsa2048,
+            key_file: Path::new("/k/new"),
+            record: "",
+        };
+        let told = before.tables(|tables| tables.with_signing(&switch)).unwrap_err();
+        assert_eq!(told.fault, Fault::Busy, "{told}");
+    }
 }
 
 #[test]
