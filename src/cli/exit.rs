@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// All is well.
     Fine = 0,
-    /// `check` found something that will hurt, and nothing worse; or a secondary lags.
+    /// `check` found something that will hurt, and nothing worse; a secondary lags; a message did not pass `verify`.
     Warnings = 1,
     /// `check` found something that would not be served; any other command could not do what it was asked.
     Errors = 2,
@@ -16,17 +16,19 @@ pub enum Exit {
     Usage = 64,
     /// No running server answers on the control socket (`EX_UNAVAILABLE`).
     NotRunning = 69,
+    /// Not now: a report could not be sent (`EX_TEMPFAIL`). Postfix keeps the message and tries again.
+    TryAgain = 75,
     /// The server cannot start with this configuration (`EX_CONFIG`); starting it again will not help.
     Config = 78,
 }
 
 impl Exit {
     /// Every code and what it means.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::Fine, "all is well"),
         (
             Self::Warnings,
-            "`check` found what will hurt, but is served; or a secondary lags",
+            "`check` found what will hurt; a secondary lags; not all passed `verify`",
         ),
         (
             Self::Errors,
@@ -34,6 +36,7 @@ impl Exit {
         ),
         (Self::Usage, "the command line is wrong"),
         (Self::NotRunning, "no running server answers"),
+        (Self::TryAgain, "`verify --reply` could not send the report now"),
         (
             Self::Config,
             "`serve` cannot use the configuration; a restart will not help",
@@ -80,6 +83,6 @@ mod tests {
     fn every_code_is_its_own() {
         let mut codes: Vec<u8> = Exit::ALL.iter().map(|(exit, _)| exit.code()).collect();
         codes.dedup();
-        assert_eq!(codes, [0, 1, 2, 64, 69, 78]);
+        assert_eq!(codes, [0, 1, 2, 64, 69, 75, 78]);
     }
 }
