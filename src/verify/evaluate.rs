@@ -241,7 +241,7 @@ async fn iprev(dns: &Dns, session: &Session) -> Check {
         .ptr
         .iter()
         .flat_map(|names| names.iter())
-        .map(|name| &**name)
+        .map(|name| name.trim_end_matches('.'))
         .collect();
     let advice = reason::iprev(output.result(), session.client_ip, &names);
     Check::new(

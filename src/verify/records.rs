@@ -75,9 +75,11 @@ impl Records {
             let texts = match dns.texts(&name).await {
                 // A server that is asked before the domain is delegated to it has nothing to say of those above.
                 Texts::Refused if dns.named && position > 0 => {
-                    records.note = Some(format!(
-                        "the server of --dns refuses {name}; a DMARC record there, above its zones, is not seen"
-                    ));
+                    if records.seen.is_empty() {
+                        records.note = Some(format!(
+                            "the server of --dns refuses {name}: a DMARC record there, above its zones, is not seen"
+                        ));
+                    }
                     Texts::Absent(ResponseCode::NXDomain)
                 }
                 texts => texts,
