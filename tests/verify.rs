@@ -273,6 +273,7 @@ fn each_result_of_dkim() {
     verify(&post.signed("revoked", TEXT)).assert("dkim", "permerror", "revoked");
     verify(&post.signed("nokey", TEXT)).assert("dkim", "permerror", "is no key");
     verify(&post.signed("ed", TEXT)).assert("dkim", "fail", "another algorithm");
+    verify(&signed.replace("a=rsa-sha256", "a=rsa-sha1")).assert("dkim", "neutral", "broken (a=)");
     let elsewhere = signed.replace("d=example.org", "d=elsewhere.test");
     verify(&elsewhere).assert("dkim", "temperror", "rsa._domainkey.elsewhere.test");
     let garbled = format!("DKIM-Signature: v=1; d=example.org\r\n{TEXT}");

@@ -39,6 +39,7 @@ pub(super) async fn evaluate(dns: &Dns, message: &Message, session: &Session) ->
         ));
         parsed.dkim_headers.truncate(MAX_SIGNATURES);
     }
+    refuse_sha1(&mut parsed);
     let ((spf, spf_output), sender_id, dkim_output, iprev) = tokio::join!(
         spf(dns, session),
         sender_id(dns, message, session),
@@ -55,6 +56,17 @@ pub(super) async fn evaluate(dns: &Dns, message: &Message, session: &Session) ->
     checks.extend(dkim);
     checks.extend([sender_id, dmarc, iprev]);
     (checks, notes)
+}
+
+/// Signatures with SHA-1 count no more, whatever they say (RFC 8301 §3.1). mail-auth still verifies them.
+fn refuse_sha1(message: &mut AuthenticatedMessage<'_>) {
+    let refused = message
+        .dkim_headers
+        .extract_if(.., |header| header.header.a == Algorithm::RsaSha1);
+    let unsupported = || Error::Dkim(DkimError::UnsupportedAlgorithm);
+    message
+        .errors
+        .extend(refused.map(|header| Header::new(header.name, header.value, unsupported())));
 }
 
 async fn spf(dns: &Dns, session: &Session) -> (Check, SpfOutput) {

@@ -146,7 +146,7 @@ fn dkim_own(error: &DkimError, key: &str) -> Advice {
             "use k=rsa or k=ed25519",
         ),
         DkimError::UnsupportedAlgorithm => Advice::cure(
-            "the signature is made by an unknown algorithm (a=)",
+            "the signature is made by an algorithm that is unknown or broken (a=)",
             "sign by rsa-sha256 or ed25519-sha256 (RFC 8301, RFC 8463)",
         ),
         DkimError::UnsupportedVersion | DkimError::UnsupportedCanonicalization => Advice::cure(
