@@ -6,7 +6,7 @@ use crate::common::{keys, wait_for};
 use crate::support::{Post, TEXT, fake};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 #[test]
@@ -103,6 +103,7 @@ maillog_file = DIR/mail.log
 maillog_file_prefixes = DIR
 myhostname = mx.example.org
 mydestination =
+alias_maps =
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
@@ -133,17 +134,32 @@ anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 ";
 
-/// The lines of docs/verify.md for master.cf, with the programs of this test.
-fn service(binary: &Path, sendmail: &Path) -> String {
+/// The lines of docs/verify.md for master.cf, with the program of this test.
+fn service(binary: &Path) -> String {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verify.md")).unwrap();
     let lines = page.lines().skip_while(|line| !line.starts_with("    check-auth unix"));
     let lines = lines.take_while(|line| !line.is_empty());
     let lines: String = lines
         .map(|line| format!("{}\n", line.strip_prefix("    ").unwrap()))
         .collect();
-    lines
-        .replace("/usr/bin/signpost", binary.to_str().unwrap())
-        .replace("--reply ", &format!("--reply --sendmail {} ", sendmail.display()))
+    lines.replace("/usr/bin/signpost", binary.to_str().unwrap())
+}
+
+/// What Postfix says, which is shown when a test fails.
+struct MailLog(PathBuf);
+
+impl MailLog {
+    fn read(&self) -> String {
+        fs::read_to_string(&self.0).unwrap_or_default()
+    }
+}
+
+impl Drop for MailLog {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- what Postfix says ---\n{}\n---", self.read());
+        }
+    }
 }
 
 fn readable(path: &Path) {
@@ -180,6 +196,10 @@ fn check_auth_answers_by_postfix_what_opendkim_signed() {
         assert!(output.status.success(), "{program} {args:?}: {said}");
         said
     };
+    let seen = |program: &str, args: &[&str]| {
+        let output = namespace.output(program, args);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
     inside("ip", &["address", "add", "192.0.2.25/32", "dev", "lo"]);
     let config = house.path("signpost.toml");
     let mut signpost = namespace.start(
@@ -190,7 +210,7 @@ fn check_auth_answers_by_postfix_what_opendkim_signed() {
     );
     wait_for("an answer on port 53", || {
         assert!(signpost.is_running(), "{}", signpost.log());
-        inside("dig", &["+short", "example.org", "MX"])
+        seen("dig", &["+short", "example.org", "MX"])
             .contains("mail")
             .then_some(())
     });
@@ -216,7 +236,7 @@ fn check_auth_answers_by_postfix_what_opendkim_signed() {
     let mut opendkim = namespace.start("opendkim", &dir, "opendkim", ["-f", "-x", conf.to_str().unwrap()]);
     wait_for("OpenDKIM", || {
         assert!(opendkim.is_running(), "{}", opendkim.log());
-        inside("ss", &["-ltn"]).contains("127.0.0.1:8891").then_some(())
+        seen("ss", &["-ltn"]).contains("127.0.0.1:8891").then_some(())
     });
 
     let postfix = house.path("postfix");
@@ -227,18 +247,20 @@ fn check_auth_answers_by_postfix_what_opendkim_signed() {
     owned_by("nobody", &postfix.join("box"));
     let binary = postfix.join("signpost");
     fs::copy(BINARY, &binary).unwrap();
-    let sendmail = fake(
-        &postfix,
-        "sendmail",
-        &format!("exec /usr/sbin/sendmail -C {} \"$@\"", postfix.display()),
-    );
-    house.write("postfix/main.cf", MAIN_CF.replace("DIR", postfix.to_str().unwrap()));
-    house.write("postfix/master.cf", MASTER_CF.to_owned() + &service(&binary, &sendmail));
-    let conf = postfix.to_str().unwrap();
-    let mail_log = || fs::read_to_string(postfix.join("mail.log")).unwrap_or_default();
-    let _postfix = namespace.start("postfix", &postfix, "postfix", ["-c", conf, "start-fg"]);
+    let etc = namespace.etc().join("postfix");
+    // The package's own list of files and permissions is there, too.
+    let copied = Command::new("cp")
+        .args(["-a", "/etc/postfix"])
+        .arg(&etc)
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    fs::write(etc.join("main.cf"), MAIN_CF.replace("DIR", postfix.to_str().unwrap())).unwrap();
+    fs::write(etc.join("master.cf"), MASTER_CF.to_owned() + &service(&binary)).unwrap();
+    let log = MailLog(postfix.join("mail.log"));
+    let _postfix = namespace.start("postfix", &postfix, "postfix", ["start-fg"]);
     wait_for("Postfix", || {
-        inside("ss", &["-ltn"]).contains("127.0.0.1:25 ").then_some(())
+        seen("ss", &["-ltn"]).contains("127.0.0.1:25 ").then_some(())
     });
 
     inside(
@@ -266,7 +288,7 @@ fn check_auth_answers_by_postfix_what_opendkim_signed() {
     });
     for method in ["SPF", "DKIM", "Sender-ID", "DMARC", "iprev"] {
         let line = format!("{:19} pass", format!("{method} check:"));
-        assert!(report.contains(&line), "{line} in {report}\n{}", mail_log());
+        assert!(report.contains(&line), "{line} in {report}\n{}", log.read());
     }
     for line in [
         "Return-Path: <>",
@@ -296,8 +318,8 @@ fn check_auth_answers_by_postfix_what_opendkim_signed() {
         ],
     );
     wait_for("the second delivery", || {
-        (mail_log().matches("delivered via check-auth service").count() == 2).then_some(())
+        (log.read().matches("delivered via check-auth service").count() == 2).then_some(())
     });
-    assert!(mail_log().contains("no report is sent"), "{}", mail_log());
-    inside("postfix", &["-c", conf, "stop"]);
+    assert!(log.read().contains("no report is sent"), "{}", log.read());
+    inside("postfix", &["stop"]);
 }
