@@ -9,6 +9,7 @@ use super::resolver::{Dns, Texts};
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::common::headers::Header;
 use mail_auth::common::resolver::ToFqdn;
+use mail_auth::common::to_a_label;
 use mail_auth::common::verify::VerifySignature;
 use mail_auth::dkim::{DkimError, Signature};
 use mail_auth::dmarc::verify::DmarcParameters;
@@ -216,7 +217,15 @@ async fn dmarc(
         let advice = reason::no_author();
         return (Check::new(Method::Dmarc, Verdict::None, "", advice), None);
     }
-    let records = Records::dmarc(dns, author).await;
+    let domains = message.froms().iter().filter_map(|from| from.rsplit_once('@'));
+    if domains
+        .into_iter()
+        .any(|(_, domain)| to_a_label(domain) != to_a_label(author))
+    {
+        let advice = reason::several_authors();
+        return (Check::new(Method::Dmarc, Verdict::None, "", advice), None);
+    }
+    let records = Records::dmarc(dns, &to_a_label(author)).await;
     let parameters = DmarcParameters::new(message, dkim, session.domain(), spf);
     let output = dns
         .authenticator

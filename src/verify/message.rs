@@ -229,6 +229,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(octets: Vec<u8>, text in "(From|Received|X)?[: \\[\\]\r\n\ta-z.@<>0-9]{0,80}") {
+            for octets in [octets.as_slice(), text.as_bytes()] {
+                if let Ok(read) = Message::from_octets(octets) {
+                    let _ = read.last_hop();
+                    let _ = crate::verify::pra::responsible(&read);
+                    proptest::prop_assert!(read.fields().all(|field| !field.text().contains("\r\n")));
+                    let _ = mail_auth::AuthenticatedMessage::parse(read.octets());
+                }
+            }
+        }
+    }
+
     #[test]
     fn hostile_sizes_are_refused() {
         let refused = |octets: Vec<u8>| Message::from_octets(&octets).unwrap_err().to_string();

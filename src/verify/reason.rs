@@ -49,10 +49,7 @@ pub(super) fn spf(output: &SpfOutput, client: IpAddr, domain: &str, fault: Optio
         }
         SpfResult::PermError => Advice::cure(
             fault.map_or_else(
-                || {
-                    "the record asks for more than ten lookups (RFC 7208 §4.6.4), or includes a domain without a record"
-                        .to_owned()
-                },
+                || "the record takes more than ten lookups (RFC 7208 §4.6.4)".to_owned(),
                 str::to_owned,
             ),
             format!("mend the record of {domain}: `signpost check` judges it when it is in a zone here"),
@@ -170,6 +167,14 @@ pub(super) fn no_author() -> Advice {
     Advice::cure(
         "the message has no From with a domain",
         "send with one From (RFC 5322 §3.6)",
+    )
+}
+
+/// Of a message by authors of several domains, to which no policy can apply (RFC 9989 §4.10).
+pub(super) fn several_authors() -> Advice {
+    Advice::cure(
+        "From has authors of several domains, so that no policy applies",
+        "write one address into From, the others into Reply-To; put who sent it into Sender",
     )
 }
 

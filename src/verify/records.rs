@@ -52,6 +52,16 @@ impl Records {
                 continue;
             }
             let found = records.choose(&name, dns.texts(&name).await, |text| spf_text(text, scope));
+            let absent = matches!(
+                found,
+                Err(Error::Dns(DnsError::RecordNotFound(_) | DnsError::InvalidRecordType))
+            );
+            if absent && !records.chosen.is_empty() {
+                // That of the domain itself may be missing; one that it includes may not (RFC 7208 §5.2).
+                records
+                    .fault
+                    .get_or_insert(format!("there is no SPF record at {name}, which the record brings in"));
+            }
             let parsed = found.and_then(|text| {
                 Spf::parse(&text).inspect_err(|_| {
                     let text = String::from_utf8_lossy(&text).into_owned();
@@ -109,7 +119,11 @@ impl Records {
             Texts::Absent(code) => return Err(Error::Dns(DnsError::RecordNotFound(code))),
             Texts::Refused => return Err(self.silent(name, "the server refuses to answer")),
             Texts::Failed(said) => return Err(self.silent(name, &said)),
-            Texts::Malformed => return Err(Error::ParseError),
+            Texts::Malformed => {
+                self.fault
+                    .get_or_insert(format!("{name} is no name that the DNS could have"));
+                return Err(Error::ParseError);
+            }
         };
         let mut counting: Vec<(&Vec<u8>, Vec<u8>)> =
             texts.iter().filter_map(|text| Some((text, counts(text)?))).collect();

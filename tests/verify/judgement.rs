@@ -46,6 +46,12 @@ fn each_result_of_spf() {
             "permerror",
             "cannot be understood: v=spf1 ip4:192.0.2 -all",
         ),
+        (
+            mail,
+            "a@hollow.example.org",
+            "permerror",
+            "no SPF record at bare.example.org., which",
+        ),
         (mail, "a@endless.example.org", "permerror", "more than ten lookups"),
         // Signpost has no part in that zone, and nobody else is asked.
         (mail, "a@elsewhere.test", "temperror", "refuses"),
@@ -107,6 +113,8 @@ fn dmarc_wants_a_domain_aligned_with_the_author() {
     verify(&below, "alice@example.org").assert("dmarc", "fail", "quarantine");
     let reverse = TEXT.replace("alice@example.org", "bob@2.0.192.in-addr.arpa");
     verify(&reverse, "alice@example.org").assert("dmarc", "none", "no DMARC record");
+    let authors = TEXT.replace("<alice@example.org>", "<alice@example.org>, <bob@other.test>");
+    verify(&authors, "alice@example.org").assert("dmarc", "none", "several domains");
     // A server that is asked before the domain is delegated to it sees no higher than its zones, and that is told.
     let notes = |found: Found| found.report["notes"].to_string();
     assert!(notes(verify(&reverse, "alice@example.org")).contains("refuses _dmarc."));

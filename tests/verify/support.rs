@@ -30,6 +30,7 @@ neutral  IN TXT \"v=spf1 ?all\"
 bare     IN A   192.0.2.25
 broken   IN TXT \"v=spf1 ip4:192.0.2 -all\"
 endless  IN TXT \"v=spf1 include:endless.example.org -all\"
+hollow   IN TXT \"v=spf1 include:bare.example.org -all\"
 chain    IN TXT \"v=spf1 include:example.org -all\"
 pra      IN TXT \"v=spf1 mx:example.org -all\"
          IN TXT \"spf2.0/pra ip4:203.0.113.1 -all\"
@@ -108,6 +109,8 @@ impl Post {
     pub(super) fn run(&self, message: &str, more: &[&str]) -> Output {
         let dns = self.house.address.to_string();
         let mut command = Command::new(BINARY);
+        // Whether spamc is installed here is none of most tests' business.
+        command.env("PATH", "/nonexistent");
         command.arg("verify").args(["--dns", &dns]).args(more);
         fed(command, message.as_bytes())
     }
@@ -172,7 +175,14 @@ pub(super) fn fed(mut command: Command, message: &[u8]) -> Output {
 /// A program that only notes what it is given.
 pub(super) fn fake(dir: &Path, name: &str, script: &str) -> PathBuf {
     let path = dir.join(name);
-    fs::write(&path, format!("#!/bin/sh\ncd {}\n{script}\n", dir.display())).unwrap();
+    fs::write(
+        &path,
+        format!(
+            "#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/bin\ncd {}\n{script}\n",
+            dir.display()
+        ),
+    )
+    .unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path
 }
