@@ -7,8 +7,10 @@ use std::fmt::Write;
 
 const RULE: &str = "==========================================================\n";
 const THIN: &str = "----------------------------------------------------------\n";
-/// Lines of mail end at 998 octets (RFC 5322 §2.1.1); nobody reads one of half that.
-const MAX_TEXT: usize = 400;
+/// Lines of mail end at 998 octets (RFC 5322 §2.1.1): what stands on one, and a record with its name.
+const MAX_TEXT: usize = 900;
+const MAX_NAME: usize = 255;
+const MAX_RECORD: usize = 640;
 
 /// For people, on a terminal or in a mail: no octet of message or record reaches it raw.
 pub fn text(report: &Report) -> String {
@@ -93,20 +95,29 @@ fn details(out: &mut String, check: &Check) -> std::fmt::Result {
         writeln!(out, "DNS record(s):")?;
     }
     for seen in &check.records {
-        writeln!(out, "    {} TXT \"{}\"", plain(&seen.name), plain(&seen.text))?;
+        writeln!(
+            out,
+            "    {} TXT \"{}\"",
+            within(&seen.name, MAX_NAME),
+            within(&seen.text, MAX_RECORD)
+        )?;
     }
     Ok(())
 }
 
 /// Text of others made harmless: no control characters, no more than a line.
 fn plain(text: &str) -> String {
-    let mut out: String = text
-        .chars()
-        .take(MAX_TEXT)
-        .map(|c| if c.is_control() || is_bidi(c) { '?' } else { c })
-        .collect();
-    if text.chars().nth(MAX_TEXT).is_some() {
-        out.push('…');
+    within(text, MAX_TEXT)
+}
+
+fn within(text: &str, most: usize) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        if out.len() + c.len_utf8() > most {
+            out.push('…');
+            break;
+        }
+        out.push(if c.is_control() || is_bidi(c) { '?' } else { c });
     }
     out
 }
@@ -203,6 +214,7 @@ pub(super) mod tests {
         let mut report = example();
         report.session.helo = "a\x1b[31m\r\nBcc: x\u{202e}".to_owned();
         report.checks[0].records[0].text = "é".repeat(5000);
+        report.checks[0].records[0].name = "\u{1f4ee}".repeat(5000);
         let text = text(&report);
         assert!(text.contains("HELO hostname:  a?[31m??Bcc: x?\n"), "{text}");
         assert!(text.lines().all(|line| line.len() < 998));
