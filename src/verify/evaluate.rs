@@ -1,5 +1,6 @@
 //! The checks, each by mail-auth against the DNS, each with the records it went by.
 
+use super::error::VerifyError;
 use super::message::Message;
 use super::outcome::{Advice, Check, Method, Seen, Session, Verdict};
 use super::pra::responsible;
@@ -25,21 +26,13 @@ const MAX_SIGNATURES: usize = 10;
 const HERE: &str = "unknown";
 
 /// Runs all checks; returns them and what the reader should know besides.
-pub(super) async fn evaluate(dns: &Dns, message: &Message, session: &Session) -> (Vec<Check>, Vec<String>) {
-    let mut notes = Vec::new();
-    let Some(mut parsed) = AuthenticatedMessage::parse(message.octets()) else {
-        return (
-            vec![],
-            vec!["the message has no header that mail-auth would read".to_owned()],
-        );
-    };
-    if parsed.dkim_headers.len() > MAX_SIGNATURES {
-        notes.push(format!(
-            "the message has {} signatures; the first {MAX_SIGNATURES} are examined",
-            parsed.dkim_headers.len()
-        ));
-        parsed.dkim_headers.truncate(MAX_SIGNATURES);
-    }
+pub(super) async fn evaluate(
+    dns: &Dns,
+    message: &Message,
+    session: &Session,
+) -> Result<(Vec<Check>, Vec<String>), VerifyError> {
+    let mut parsed = AuthenticatedMessage::parse(message.octets()).ok_or(VerifyError::NoHeader)?;
+    let mut notes = Vec::from_iter(bound_signatures(&mut parsed));
     refuse_sha1(&mut parsed);
     let ((spf, spf_output), sender_id, dkim_output, iprev) = tokio::join!(
         spf(dns, session),
@@ -56,7 +49,19 @@ pub(super) async fn evaluate(dns: &Dns, message: &Message, session: &Session) ->
     let mut checks = vec![spf, domain_keys(message)];
     checks.extend(dkim);
     checks.extend([sender_id, dmarc, iprev]);
-    (checks, notes)
+    Ok((checks, notes))
+}
+
+/// Leaves the first signatures of those that can be read and of those that cannot.
+fn bound_signatures(message: &mut AuthenticatedMessage<'_>) -> Option<String> {
+    message
+        .errors
+        .retain(|header| header.name.eq_ignore_ascii_case(b"DKIM-Signature"));
+    let before = message.dkim_headers.len() + message.errors.len();
+    message.dkim_headers.truncate(MAX_SIGNATURES);
+    message.errors.truncate(MAX_SIGNATURES);
+    let after = message.dkim_headers.len() + message.errors.len();
+    (after < before).then(|| format!("the message has {before} signatures; {after} of them are examined"))
 }
 
 /// Signatures with SHA-1 count no more, whatever they say (RFC 8301 §3.1). mail-auth still verifies them.
@@ -163,23 +168,18 @@ async fn dkim(dns: &Dns, message: &AuthenticatedMessage<'_>, outputs: &[DkimOutp
         checks.push(Check::new(Method::Dkim, verdict, identity, advice).with_records(records));
     }
     // What mail-auth reports are the signatures that it can read, and those with words it does not know.
-    let unread = message.errors.iter().filter(|header| is_unread_signature(header));
-    checks.extend(unread.take(MAX_SIGNATURES).map(|header| {
-        Check::new(
-            Method::Dkim,
-            Verdict::Neutral,
-            "",
-            reason::dkim(Some(&header.header), None),
-        )
+    let unread = message
+        .errors
+        .iter()
+        .filter(|header| !matches!(header.header, Error::Dkim(_)));
+    checks.extend(unread.map(|header| {
+        let advice = reason::dkim(Some(&header.header), None);
+        Check::new(Method::Dkim, Verdict::Neutral, "", advice)
     }));
     if checks.is_empty() {
         checks.push(Check::new(Method::Dkim, Verdict::None, "", reason::unsigned()));
     }
     checks
-}
-
-fn is_unread_signature(header: &Header<'_, Error>) -> bool {
-    header.name.eq_ignore_ascii_case(b"DKIM-Signature") && !matches!(header.header, Error::Dkim(_))
 }
 
 fn identity(signature: &Signature) -> String {

@@ -55,7 +55,7 @@ pub fn verify(message: &Message, delivery: Delivery, dns: Option<SocketAddr>) ->
         let dns = Dns::new(dns)?;
         tokio::time::timeout(DEADLINE, evaluate::evaluate(&dns, &examined, &delivered))
             .await
-            .map_err(|_| VerifyError::TooSlow(DEADLINE.as_secs()))
+            .map_err(|_| VerifyError::TooSlow(DEADLINE.as_secs()))?
     };
     let (mut checks, more) = runtime
         .block_on(async { tokio::spawn(evaluation).await })

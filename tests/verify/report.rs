@@ -100,7 +100,9 @@ fn hostile_messages_are_examined_or_refused_and_never_bring_it_down() {
         format!("From: {}\r\n\r\n", "<".repeat(100_000)),
         format!("From: {}@{}\r\n\r\n", "a".repeat(5000), "b.".repeat(5000)),
         "From: a@\u{0}.\u{1b}[31m\r\nDKIM-Signature:\r\nDKIM-Signature: =;=;\r\n\r\n".to_owned(),
+        "DKIM-Signature: v=1; nonsense\r\n".repeat(900) + TEXT,
         "Received: from\r\n".repeat(999) + TEXT,
+        "\u{e9}:\r\n:\r\n \r\n\r\n".to_owned(),
         "a: b\r\n".repeat(5000),
         format!("{TEXT}{}", "\u{fffd}\n\r".repeat(100_000)),
     ];
@@ -118,6 +120,7 @@ fn hostile_messages_are_examined_or_refused_and_never_bring_it_down() {
         assert!(matches!(output.status.code(), Some(1 | 2)), "{number}: {said}");
         assert!(!said.contains("panicked"), "{number}: {said}");
         let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.matches("DKIM check details").count() <= 20, "{number}: {text}");
         assert!(!text.contains('\u{1b}') && !text.contains('\u{0}'), "{number}: {text}");
     }
 }
