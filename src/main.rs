@@ -136,6 +136,8 @@ fn examine(options: VerifyOptions) -> Exit {
         .and_then(|message| Ok((verify::verify(&message, delivery, options.dns)?, message)));
     let (report, message) = match examined {
         Ok(examined) => examined,
+        // Postfix keeps the message and asks again, or bounces it.
+        Err(error) if options.reply && error.is_temporary() => return complain(&error, Exit::TryAgain),
         Err(error) => return complain(&error, Exit::Errors),
     };
     if options.reply {

@@ -16,7 +16,7 @@ pub enum Exit {
     Usage = 64,
     /// No running server answers on the control socket (`EX_UNAVAILABLE`).
     NotRunning = 69,
-    /// Not now: a report could not be sent (`EX_TEMPFAIL`). Postfix keeps the message and tries again.
+    /// Not now: a report could not be made or sent (`EX_TEMPFAIL`). Postfix keeps the message and tries again.
     TryAgain = 75,
     /// The server cannot start with this configuration (`EX_CONFIG`); starting it again will not help.
     Config = 78,
@@ -36,7 +36,7 @@ impl Exit {
         ),
         (Self::Usage, "the command line is wrong"),
         (Self::NotRunning, "no running server answers"),
-        (Self::TryAgain, "`verify --reply` could not send the report now"),
+        (Self::TryAgain, "`verify --reply` could not answer now"),
         (
             Self::Config,
             "`serve` cannot use the configuration; a restart will not help",

@@ -49,3 +49,10 @@ pub enum VerifyError {
         reason: String,
     },
 }
+
+impl VerifyError {
+    /// May it go better with the same message later?
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Resolver(_) | Self::TooSlow(_) | Self::Sendmail { .. })
+    }
+}

@@ -75,6 +75,24 @@ fn the_report_goes_back_to_the_sender_and_to_nobody_else() {
     );
 }
 
+#[test]
+fn without_a_resolver_postfix_is_to_ask_again() {
+    let namespace = Namespace::new();
+    fs::write(namespace.etc().join("resolv.conf"), "").unwrap();
+    let house = House::new("");
+    house.write("mail.eml", TEXT);
+    let file = house.path("mail.eml");
+    let verify = |more: &[&str]| {
+        let line = ["verify", "--client-ip", "192.0.2.25", file.to_str().unwrap()];
+        let output = namespace.output(BINARY, &[&line[..], more].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("cannot ask the DNS"), "{said}");
+        output.status.code()
+    };
+    assert_eq!(verify(&[]), Some(2));
+    assert_eq!(verify(&["--reply", "--mail-from", "a@example.org"]), Some(75));
+}
+
 /// The domain and its parent, so that the walk for DMARC ends in answers, and the client's name.
 const ZONES: [(&str, &str); 3] = [
     (
