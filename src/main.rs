@@ -1,12 +1,13 @@
 //! The `signpost` program: takes the command line apart and hands over.
 
-use signpost::cli::args::{KeyCommand, Purpose, ZoneCommand};
+use signpost::cli::args::{KeyCommand, Purpose, VerifyOptions, ZoneCommand};
 use signpost::cli::lines::Lines;
 use signpost::cli::{Args, Command, Exit, Paint, check, man};
 use signpost::config::{Config, LogLevel, find};
 use signpost::control::{self, Request};
 use signpost::daemon;
 use signpost::name::Name;
+use signpost::verify::{self, reply, report};
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -23,8 +24,11 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Exit {
-    if let Command::Man { dir } = args.command() {
-        return write_manual(&dir);
+    // These need no configuration.
+    match args.command() {
+        Command::Man { dir } => return write_manual(&dir),
+        Command::Verify(options) => return examine(options),
+        _ => {}
     }
     let config = match find::locate(args.config.as_deref()).and_then(|path| find::load(&path)) {
         Ok(config) => config,
@@ -83,7 +87,7 @@ fn run(args: &Args) -> Exit {
         ),
         Command::Reload => ask(&config, &Request::Reload),
         Command::Status => ask(&config, &Request::Status),
-        Command::Man { .. } => Exit::Fine,
+        Command::Man { .. } | Command::Verify(_) => Exit::Fine,
     }
 }
 
@@ -185,9 +189,53 @@ fn wait(config: &Config, request: &Request, timeout: Duration) -> Exit {
             return exit;
         }
         if began.elapsed() >= timeout {
-            return complain(&"it did not become safe in time", Exit::TimedOut);
+            return complain(&"it did not become safe in time", Exit::TryAgain);
         }
         std::thread::sleep(PAUSE);
+    }
+}
+
+/// Judges a message; prints what was found, or sends it to who sent the message.
+fn examine(options: VerifyOptions) -> Exit {
+    let file = options.message.filter(|path| path != Path::new("-"));
+    let delivery = verify::Delivery {
+        client_ip: options.client_ip.and_then(|client| client.0),
+        helo: options.helo,
+        mail_from: options.mail_from,
+    };
+    let examined = verify::Message::read(file.as_deref())
+        .and_then(|message| Ok((verify::verify(&message, delivery, options.dns)?, message)));
+    let (report, message) = match examined {
+        Ok(examined) => examined,
+        // Postfix keeps the message and asks again, or bounces it.
+        Err(error) if options.reply && error.is_temporary() => return complain(&error, Exit::TryAgain),
+        Err(error) => return complain(&error, Exit::Errors),
+    };
+    if options.reply {
+        return answer(&message, &report, options.reply_from.as_deref(), &options.sendmail);
+    }
+    if options.json {
+        say(&report::json(&report));
+    } else {
+        say(&report::text(&report));
+    }
+    if report.all_pass() { Exit::Fine } else { Exit::Warnings }
+}
+
+fn answer(message: &verify::Message, report: &verify::Report, from: Option<&str>, sendmail: &Path) -> Exit {
+    let mail = match reply::compose(message, report, from) {
+        Ok(mail) => mail,
+        Err(why) => {
+            say(&format!("no report is sent: {why}\n"));
+            return Exit::Fine;
+        }
+    };
+    match reply::send(&mail, sendmail) {
+        Ok(()) => {
+            say(&format!("the report is sent to {}\n", report.session.mail_from));
+            Exit::Fine
+        }
+        Err(error) => complain(&error, Exit::TryAgain),
     }
 }
 

@@ -3,8 +3,11 @@
 use super::exit::Exit;
 use crate::mail::{NoPeriod, Period};
 use crate::name::{Name, NameError};
+use crate::verify::message::address;
+use crate::verify::resolver::server_address;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,7 +25,7 @@ pub(super) const FILES: [(&str, &str); 6] = [
 ];
 
 /// Commands worth trying first.
-pub(super) const EXAMPLES: [(&str, &str); 6] = [
+pub(super) const EXAMPLES: [(&str, &str); 7] = [
     ("signpost", "serve, and follow every change"),
     ("signpost check", "judge all files without serving them"),
     (
@@ -38,6 +41,7 @@ pub(super) const EXAMPLES: [(&str, &str); 6] = [
         "signpost key revoke example.org 2025a",
         "for a key that leaked: an empty p=",
     ),
+    ("signpost verify mail.eml", "would a receiver believe this message?"),
 ];
 
 /// An authoritative DNS server that composes a domain's mail records itself.
@@ -98,12 +102,57 @@ pub enum Command {
     /// Show what the running server serves and since when
     Status,
 
+    /// Judge a received message as its receivers do: SPF, DKIM, Sender-ID, DMARC, iprev
+    ///
+    /// Prints the Summary of Results that check-auth services send, and for each check the reason, the records it went
+    /// by, and the cure if it did not pass. SpamAssassin judges, too, if spamc is there. What is not said of the delivery
+    /// is taken from the header, and the report says so. No configuration is read. Ends with 0 if all pass, 1 if
+    /// something does not, 2 if nothing could be examined. With --reply it is a pipe transport of Postfix, and ends with
+    /// 0 once the report is sent, or none is due, and with 75 to be asked again.
+    Verify(VerifyOptions),
+
     /// Write the manual pages into DIR, for packagers
     #[command(hide = true)]
     Man {
         /// The directory
         dir: PathBuf,
     },
+}
+
+/// The address of a client, as far as Postfix knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client(pub Option<IpAddr>);
+
+/// Which message, what is known of its delivery, and what becomes of the report.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct VerifyOptions {
+    /// The message as it was received, header and all; without it, or with -, standard input
+    #[arg(value_name = "MESSAGE")]
+    pub message: Option<PathBuf>,
+    /// The address that delivered the message
+    #[arg(long, value_name = "ADDRESS", value_parser = client)]
+    pub client_ip: Option<Client>,
+    /// The name that it gave with HELO or EHLO
+    #[arg(long, value_name = "NAME")]
+    pub helo: Option<String>,
+    /// The envelope sender; <> for none
+    #[arg(long, value_name = "SENDER", allow_hyphen_values = true)]
+    pub mail_from: Option<String>,
+    /// Ask this DNS server, not those of /etc/resolv.conf
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = server_address)]
+    pub dns: Option<SocketAddr>,
+    /// Report as JSON, one object
+    #[arg(long, conflicts_with = "reply")]
+    pub json: bool,
+    /// Send the report to the envelope sender, unless it is no person
+    #[arg(long)]
+    pub reply: bool,
+    /// Who answers, with --reply: the From of the report
+    #[arg(long, value_name = "ADDRESS", requires = "reply")]
+    pub reply_from: Option<String>,
+    /// What sends it
+    #[arg(long, value_name = "FILE", default_value = "/usr/sbin/sendmail", requires = "reply")]
+    pub sendmail: PathBuf,
 }
 
 /// What to do with zones.
@@ -276,6 +325,15 @@ fn selector(text: &str) -> Result<String, String> {
     }
 }
 
+/// Postfix says `unknown`, or nothing, of mail that came by no network.
+fn client(text: &str) -> Result<Client, String> {
+    match address(text) {
+        Some(address) => Ok(Client(Some(address))),
+        None if ["", "unknown"].contains(&text) => Ok(Client(None)),
+        None => Err("give an address, such as 192.0.2.25 or 2001:db8::25".to_owned()),
+    }
+}
+
 fn short_lessons() -> String {
     format!("Examples:\n{}", columns(&EXAMPLES))
 }
@@ -357,6 +415,25 @@ mod tests {
                 .to_string()
                 .contains("the selector alone")
         );
+    }
+
+    #[test]
+    fn verify_takes_what_postfix_has_to_say() {
+        let line = "signpost verify --reply --client-ip unknown --helo h --mail-from= --dns [::1]:5300";
+        let Command::Verify(options) = parsed(line).unwrap().command() else {
+            panic!("{line}");
+        };
+        assert_eq!(options.client_ip, Some(Client(None)));
+        assert_eq!((options.mail_from.as_deref(), options.message), (Some(""), None));
+        assert_eq!(options.dns.unwrap().port(), 5300);
+        for wrong in [
+            "signpost verify --client-ip host.example.org",
+            "signpost verify --json --reply",
+            "signpost verify --sendmail /bin/true",
+            "signpost verify --dns ns1",
+        ] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

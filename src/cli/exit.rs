@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// All is well.
     Fine = 0,
-    /// `check` found something that will hurt, and nothing worse; or a secondary lags.
+    /// `check` found something that will hurt, and nothing worse; a secondary lags; a message did not pass `verify`.
     Warnings = 1,
     /// `check` found something that would not be served; any other command could not do what it was asked.
     Errors = 2,
@@ -16,8 +16,9 @@ pub enum Exit {
     Usage = 64,
     /// No running server answers on the control socket (`EX_UNAVAILABLE`).
     NotRunning = 69,
-    /// What was waited for did not come in time (`EX_TEMPFAIL`).
-    TimedOut = 75,
+    /// Not now (`EX_TEMPFAIL`): what was waited for did not come in time, or a report could not be made or sent; then
+    /// Postfix keeps the message and tries again.
+    TryAgain = 75,
     /// The server cannot start with this configuration (`EX_CONFIG`); starting it again will not help.
     Config = 78,
 }
@@ -28,7 +29,7 @@ impl Exit {
         (Self::Fine, "all is well"),
         (
             Self::Warnings,
-            "`check` found what will hurt, but is served; or a secondary lags",
+            "`check` found what will hurt; a secondary lags; not all passed `verify`",
         ),
         (
             Self::Errors,
@@ -36,7 +37,10 @@ impl Exit {
         ),
         (Self::Usage, "the command line is wrong"),
         (Self::NotRunning, "no running server answers"),
-        (Self::TimedOut, "`key wait` waited in vain"),
+        (
+            Self::TryAgain,
+            "`key wait` waited in vain, or `verify --reply` could not answer now",
+        ),
         (
             Self::Config,
             "`serve` cannot use the configuration; a restart will not help",

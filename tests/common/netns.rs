@@ -60,7 +60,8 @@ impl Namespace {
             .start()
     }
 
-    fn etc(&self) -> PathBuf {
+    /// What is in this folder lies over `/etc` inside.
+    pub(crate) fn etc(&self) -> PathBuf {
         Path::new("/etc/netns").join(&self.name)
     }
 }

@@ -4,6 +4,7 @@ use crate::common::wire::{Query, SOA, name};
 use crate::support::{self, Authority, NS1, certificate, wait_for_certificate};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::{Command, Stdio};
 
 const ZONE: &str = "@ SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ NS ns1\nns1 A 192.0.2.53\n";
 
@@ -125,4 +126,22 @@ fn another_file_is_used_as_soon_as_the_configuration_names_it() {
     authority.issue(NS1, &house.path(""), "elsewhere");
     wait_for_certificate(ports.dot, &authority, &house.path("elsewhere.pem"));
     house.assert_unharmed();
+}
+
+#[test]
+fn tls_1_2_is_refused_although_the_library_could() {
+    let authority = Authority::new();
+    let (mut house, ports) = support::house(&authority, "");
+    house.write("zones/example.org.zone", format!("$TTL 60\n{ZONE}"));
+    house.start(&["example.org"]);
+    let handshake = |version: &str| {
+        let output = Command::new("openssl")
+            .args(["s_client", "-connect", &ports.dot.to_string(), version])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).contains("BEGIN CERTIFICATE")
+    };
+    assert!(handshake("-tls1_3"));
+    assert!(!handshake("-tls1_2"));
 }
