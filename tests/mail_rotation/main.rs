@@ -1,0 +1,249 @@
+//! Keys rotate under real mail, and every message is looked at: SPF, DKIM and DMARC, by OpenDKIM and by dkimpy and
+//! pyspf, which owe nothing to it.
+//!
+//! A Postfix with OpenDKIM as the tutorial sets them up sends several messages a second to another one. Some of them
+//! stay in the queue, some are sent on later, and meanwhile keys are rotated, a secondary lags, the name server is
+//! killed, the receiver is away. All of it happens in two network namespaces, at a thousandth of the usual TTLs.
+//! The same is done in the classical way, and what fails is counted.
+//!
+//! - [`land`]: the networks, the resolver, the secondary; [`primary`]: Signpost or BIND;
+//! - [`postfix`], [`opendkim`]: the mail servers, the signers, the verifier;
+//! - [`traffic`]: the mail; [`judge`]: what became of it; [`way`]: the ways to rotate.
+//!
+//! Needs root, for the namespaces.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should panic"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod judge;
+mod land;
+mod opendkim;
+mod postfix;
+mod primary;
+mod traffic;
+mod way;
+
+use common::signpost::House;
+use common::wait_at_most;
+use judge::{Judge, Tally};
+use land::{DOMAIN, Land, NAME_SERVERS};
+use opendkim::{ED25519_PORT, RSA_PORT, Signer, VERIFIER_PORT, new_key};
+use postfix::Postfix;
+use primary::Primary;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+use traffic::{Plan, Traffic};
+use way::{ByHand, Classical, Scene, Way, owner};
+
+/// What happens while a rotation goes on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mishap {
+    None,
+    /// The secondary cannot fetch for so many seconds, and goes on answering with what it has.
+    SecondaryLags(u64),
+    /// The primary is killed and started again, in the middle and once more right after the end.
+    PrimaryIsKilled,
+    /// The receiving mail server is away for so many seconds.
+    ReceiverIsAway(u64),
+}
+
+/// A run: how much mail, and the rotations.
+struct Run {
+    plan: Plan,
+    /// From the begin of one rotation to that of the next.
+    period: Duration,
+    rotations: &'static [Mishap],
+}
+
+const SHORT: Run = Run {
+    plan: Plan {
+        every: Duration::from_millis(200),
+        hold: Duration::from_secs(6),
+    },
+    period: Duration::from_secs(12),
+    rotations: &[Mishap::SecondaryLags(4), Mishap::PrimaryIsKilled],
+};
+
+const LONG: Run = Run {
+    plan: Plan {
+        every: Duration::from_millis(110),
+        hold: Duration::from_secs(12),
+    },
+    period: Duration::from_secs(20),
+    rotations: &[
+        Mishap::None,
+        Mishap::SecondaryLags(9),
+        Mishap::PrimaryIsKilled,
+        Mishap::ReceiverIsAway(6),
+        Mishap::None,
+        Mishap::SecondaryLags(3),
+    ],
+};
+
+/// Longer than any message is under way: the longest hold, the receiver's absence, and the queue's own time.
+const ROTATION: &str = "retire = \"25s\"\nforget = \"10s\"";
+const RETIRE_AND_FORGET: Duration = Duration::from_secs(35);
+
+impl Run {
+    fn play(&self, way: &dyn Way) -> Tally {
+        let land = Land::new();
+        let house = House::new("");
+        // OpenDKIM and Postfix give up root and go on reading below.
+        fs::set_permissions(house.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+        let keys = house.path("keys").join(DOMAIN);
+        fs::create_dir(&keys).unwrap();
+        let chown = Command::new("chown").arg("opendkim:opendkim").arg(&keys).status();
+        assert!(chown.unwrap().success());
+
+        let rsa = way.rsa_selector(0);
+        let rsa_key = new_key(&keys, &rsa, false);
+        let sending = &land.sending;
+        let start = |algorithm, port, selector: &str, key| {
+            Signer::start(sending, &house.path(selector), algorithm, port, selector, key)
+        };
+        let mut signers = vec![start("rsa-sha256", RSA_PORT, &rsa, &rsa_key)];
+        let mut milters = vec![RSA_PORT];
+        let composes = way.ed25519_selector(0).is_some();
+        if let Some(ed25519) = way.ed25519_selector(0) {
+            let key = new_key(&keys, &ed25519, true);
+            signers.push(start("ed25519-sha256", ED25519_PORT, &ed25519, &key));
+            milters.push(ED25519_PORT);
+        }
+        let mut primary = if composes {
+            Primary::signpost(&land, &house, ROTATION)
+        } else {
+            primary::paste(&house.path(""), 1, &rsa_key.with_extension("txt"));
+            Primary::bind(&land, &house)
+        };
+        let _secondary = land::secondary(&land, &house.path("state"));
+        let _resolver = land::resolver(&land, &house.path("state"));
+        land::wait_for_name_servers(&land);
+
+        let _verifier = opendkim::verifier(&land.receiving, &house.path("verifier"));
+        let mut receiver = Postfix::receiving(&land.receiving, &house.path("receiver"), VERIFIER_PORT);
+        let sender = Postfix::sending(&land.sending, &house.path("sender"), &milters);
+        let judge = Judge::start(&land, &house.path(""), &house.path("receiver/inbox"));
+        let mut signers = signers.into_iter();
+        let scene = Scene {
+            land: &land,
+            dir: house.path(""),
+            keys,
+            rsa: signers.next().unwrap(),
+            ed25519: signers.next(),
+            judge,
+        };
+        let kept = scene.judge.kept().to_owned();
+        let tally = thread::scope(|scope| {
+            let traffic = Traffic::start(scope, &land, self.plan, sender.etc(), kept);
+            scene.judge.wait_for_selector(&rsa);
+            for (generation, mishap) in (1..).zip(self.rotations) {
+                let begin = Instant::now();
+                thread::scope(|scope| {
+                    let rotation = scope.spawn(|| way.rotate(&scene, generation));
+                    happen(*mishap, &land, &mut primary, &mut receiver);
+                    rotation.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                });
+                if *mishap == Mishap::PrimaryIsKilled {
+                    primary.kill_and_start(&land);
+                }
+                eprintln!(
+                    "rotation {generation}, {mishap:?}: {:.1} s",
+                    begin.elapsed().as_secs_f32()
+                );
+                thread::sleep(self.period.saturating_sub(begin.elapsed()));
+            }
+            scene.judge.tally(&traffic.finish())
+        });
+        if composes {
+            // The first key's life goes on to its end, whatever happened meanwhile.
+            wait_at_most(RETIRE_AND_FORGET, "the end of the first key", || {
+                let gone = |server| land.text_at(server, &owner(&rsa)).is_empty();
+                NAME_SERVERS.into_iter().all(gone).then_some(())
+            });
+        }
+        tally
+    }
+}
+
+fn happen(mishap: Mishap, land: &Land, primary: &mut Primary, receiver: &mut Postfix) {
+    match mishap {
+        Mishap::None => {}
+        Mishap::SecondaryLags(seconds) => {
+            land.cut_transfers(true);
+            thread::sleep(Duration::from_secs(seconds));
+            land.cut_transfers(false);
+        }
+        Mishap::PrimaryIsKilled => {
+            thread::sleep(Duration::from_secs(1));
+            primary.kill_and_start(land);
+        }
+        Mishap::ReceiverIsAway(seconds) => {
+            receiver.stop();
+            thread::sleep(Duration::from_secs(seconds));
+            receiver.start();
+        }
+    }
+}
+
+fn assert_all_pass(tally: &Tally) {
+    assert_eq!(tally.failed, 0, "{tally}{}", tally.list());
+    assert_eq!(tally.single, 0, "every message has both signatures");
+    assert!(tally.held > 0 && tally.forwarded > 0, "{tally}");
+}
+
+#[test]
+fn no_message_fails_while_keys_rotate() {
+    let tally = SHORT.play(&ByHand);
+    println!("{tally}");
+    assert_all_pass(&tally);
+}
+
+/// The judges see what there is to see: the same mail, the same times, and keys that are simply replaced.
+#[test]
+fn messages_fail_when_a_key_is_replaced_at_once() {
+    let run = Run {
+        rotations: &[Mishap::None],
+        ..SHORT
+    };
+    let tally = run.play(&Classical { same_selector: true });
+    println!("{tally}");
+    let fail = |by: &str| tally.kinds.keys().any(|kind| kind.starts_with(by));
+    assert!(
+        fail("DKIM by dkimpy") && fail("DKIM by OpenDKIM") && fail("DMARC"),
+        "{tally}"
+    );
+    assert!(!fail("SPF") && !fail("not signed"), "{tally}{}", tally.list());
+}
+
+#[test]
+#[ignore = "takes three minutes"]
+fn no_message_of_a_thousand_fails_while_keys_rotate() {
+    let tally = LONG.play(&ByHand);
+    println!("Signpost: {tally}");
+    assert_all_pass(&tally);
+    assert!(tally.deliveries >= 1000, "{tally}");
+}
+
+#[test]
+#[ignore = "takes three minutes"]
+fn many_of_a_thousand_fail_when_a_key_is_replaced_at_once() {
+    let tally = LONG.play(&Classical { same_selector: true });
+    println!("BIND, the same selector: {tally}{}", tally.list());
+    assert!(tally.failed > 0 && tally.deliveries >= 1000, "{tally}");
+}
+
+#[test]
+#[ignore = "takes three minutes"]
+fn many_of_a_thousand_fail_when_a_key_is_switched_at_once() {
+    let tally = LONG.play(&Classical { same_selector: false });
+    println!("BIND, a new selector: {tally}{}", tally.list());
+    assert!(tally.failed > 0 && tally.deliveries >= 1000, "{tally}");
+}
