@@ -99,7 +99,7 @@ pub(crate) fn resolver(land: &Land, dir: &Path) -> Daemon {
          chroot: \"\"\n directory: \"{here}\"\n pidfile: \"\"\n use-syslog: no\n module-config: \"iterator\"\n \
          num-threads: 1\n local-zone: \".\" static\n local-zone: \"{DOMAIN}.\" transparent\n \
          local-data: \"example.net. MX 10 mail.example.net.\"\n local-data: \"mail.example.net. A {RECEIVING_MAIL}\"\n \
-         local-data: \"list.example.com. TXT 'v=spf1 ip4:{FORWARDER} -all'\"\n local-data: \"list.example.com. A {FORWARDER}\"\n \
+         local-data: 'list.example.com. TXT \"v=spf1 ip4:{FORWARDER} -all\"'\n local-data: \"list.example.com. A {FORWARDER}\"\n \
          local-data-ptr: \"{SENDING_MAIL} mail.{DOMAIN}\"\n local-data-ptr: \"{FORWARDER} list.example.com\"\n\
          stub-zone:\n name: \"{DOMAIN}.\"\n stub-addr: {ns1}\n stub-addr: {ns2}\n",
         here = dir.display(),

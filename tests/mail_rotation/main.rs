@@ -37,6 +37,7 @@ use postfix::Postfix;
 use primary::Primary;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,6 +61,9 @@ struct Run {
     plan: Plan,
     /// From the begin of one rotation to that of the next.
     period: Duration,
+    /// Longer than any message is under way: the longest hold, the receiver's absence, and the queue's own time.
+    retire: Duration,
+    forget: Duration,
     rotations: &'static [Mishap],
 }
 
@@ -69,6 +73,8 @@ const SHORT: Run = Run {
         hold: Duration::from_secs(6),
     },
     period: Duration::from_secs(12),
+    retire: Duration::from_secs(12),
+    forget: Duration::from_secs(5),
     rotations: &[Mishap::SecondaryLags(4), Mishap::PrimaryIsKilled],
 };
 
@@ -78,6 +84,8 @@ const LONG: Run = Run {
         hold: Duration::from_secs(12),
     },
     period: Duration::from_secs(20),
+    retire: Duration::from_secs(25),
+    forget: Duration::from_secs(10),
     rotations: &[
         Mishap::None,
         Mishap::SecondaryLags(9),
@@ -88,14 +96,11 @@ const LONG: Run = Run {
     ],
 };
 
-/// Longer than any message is under way: the longest hold, the receiver's absence, and the queue's own time.
-const ROTATION: &str = "retire = \"25s\"\nforget = \"10s\"";
-const RETIRE_AND_FORGET: Duration = Duration::from_secs(35);
-
 impl Run {
     fn play(&self, way: &dyn Way) -> Tally {
         let land = Land::new();
-        let house = House::new("");
+        // OpenDKIM takes no key from below a folder that everybody may write to, such as /tmp.
+        let house = House::below(Path::new("/run"), "");
         // OpenDKIM and Postfix give up root and go on reading below.
         fs::set_permissions(house.path(""), fs::Permissions::from_mode(0o755)).unwrap();
         let keys = house.path("keys").join(DOMAIN);
@@ -118,7 +123,12 @@ impl Run {
             milters.push(ED25519_PORT);
         }
         let mut primary = if composes {
-            Primary::signpost(&land, &house, ROTATION)
+            let (retire, forget) = (self.retire.as_secs(), self.forget.as_secs());
+            Primary::signpost(
+                &land,
+                &house,
+                &format!("retire = \"{retire}s\"\nforget = \"{forget}s\""),
+            )
         } else {
             primary::paste(&house.path(""), 1, &rsa_key.with_extension("txt"));
             Primary::bind(&land, &house)
@@ -144,6 +154,8 @@ impl Run {
         let tally = thread::scope(|scope| {
             let traffic = Traffic::start(scope, &land, self.plan, sender.etc(), kept);
             scene.judge.wait_for_selector(&rsa);
+            // Until there is mail of every age.
+            thread::sleep(self.plan.hold);
             for (generation, mishap) in (1..).zip(self.rotations) {
                 let begin = Instant::now();
                 thread::scope(|scope| {
@@ -164,7 +176,7 @@ impl Run {
         });
         if composes {
             // The first key's life goes on to its end, whatever happened meanwhile.
-            wait_at_most(RETIRE_AND_FORGET, "the end of the first key", || {
+            wait_at_most(self.retire + self.forget, "the end of the first key", || {
                 let gone = |server| land.text_at(server, &owner(&rsa)).is_empty();
                 NAME_SERVERS.into_iter().all(gone).then_some(())
             });

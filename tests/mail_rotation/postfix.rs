@@ -101,7 +101,9 @@ impl Postfix {
             daemon: None,
         };
         // Makes what is missing below queue_directory.
-        run(Command::new("postfix").arg("-c").arg(postfix.etc()).arg("check"));
+        let etc = postfix.etc();
+        let output = namespace.output("postfix", &["-c", etc.to_str().unwrap(), "check"]);
+        assert!(output.status.success(), "{}", postfix.log());
         postfix.start();
         postfix
     }
