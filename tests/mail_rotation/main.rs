@@ -31,18 +31,18 @@ mod way;
 use common::signpost::House;
 use common::wait_at_most;
 use judge::{Judge, Tally};
-use land::{DOMAIN, Land, NAME_SERVERS};
-use opendkim::{ED25519_PORT, RSA_PORT, Signer, VERIFIER_PORT, new_key};
+use land::{Land, NAME_SERVERS};
+use opendkim::{ALGORITHMS, Algorithm, Signer, VERIFIER_PORT, new_key};
 use postfix::Postfix;
 use primary::Primary;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::panic::resume_unwind;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 use traffic::{Plan, Traffic};
-use way::{ByHand, Classical, Scene, Way, owner};
+use way::{ByHand, Classical, Scene, Software, Way, owner};
 
 /// What happens while a rotation goes on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -103,35 +103,11 @@ impl Run {
         let house = House::below(Path::new("/run"), "");
         // OpenDKIM and Postfix give up root and go on reading below.
         fs::set_permissions(house.path(""), fs::Permissions::from_mode(0o755)).unwrap();
-        let keys = house.path("keys").join(DOMAIN);
-        fs::create_dir(&keys).unwrap();
-        let chown = Command::new("chown").arg("opendkim:opendkim").arg(&keys).status();
-        assert!(chown.unwrap().success());
-
-        let rsa = way.rsa_selector(0);
-        let rsa_key = new_key(&keys, &rsa, false);
-        let sending = &land.sending;
-        let start = |algorithm, port, selector: &str, key| {
-            Signer::start(sending, &house.path(selector), algorithm, port, selector, key)
-        };
-        let mut signers = vec![start("rsa-sha256", RSA_PORT, &rsa, &rsa_key)];
-        let mut milters = vec![RSA_PORT];
-        let composes = way.ed25519_selector(0).is_some();
-        if let Some(ed25519) = way.ed25519_selector(0) {
-            let key = new_key(&keys, &ed25519, true);
-            signers.push(start("ed25519-sha256", ED25519_PORT, &ed25519, &key));
-            milters.push(ED25519_PORT);
-        }
-        let mut primary = if composes {
-            let (retire, forget) = (self.retire.as_secs(), self.forget.as_secs());
-            Primary::signpost(
-                &land,
-                &house,
-                &format!("retire = \"{retire}s\"\nforget = \"{forget}s\""),
-            )
-        } else {
-            primary::paste(&house.path(""), 1, &rsa_key.with_extension("txt"));
-            Primary::bind(&land, &house)
+        let keys = opendkim::key_folder(&house.path("keys"));
+        let signers = first_signers(way, &land, &house, &keys);
+        let mut primary = match way.software() {
+            Software::Signpost => Primary::signpost(&land, &house, self.retire, self.forget),
+            Software::Bind => Primary::bind(&land, &house, &keys, &way.selectors(0)),
         };
         let _secondary = land::secondary(&land, &house.path("state"));
         let _resolver = land::resolver(&land, &house.path("state"));
@@ -139,21 +115,22 @@ impl Run {
 
         let _verifier = opendkim::verifier(&land.receiving, &house.path("verifier"));
         let mut receiver = Postfix::receiving(&land.receiving, &house.path("receiver"), VERIFIER_PORT);
+        let milters: Vec<u16> = signers.iter().map(Signer::port).collect();
         let sender = Postfix::sending(&land.sending, &house.path("sender"), &milters);
         let judge = Judge::start(&land, &house.path(""), &house.path("receiver/inbox"));
-        let mut signers = signers.into_iter();
         let scene = Scene {
             land: &land,
             dir: house.path(""),
             keys,
-            rsa: signers.next().unwrap(),
-            ed25519: signers.next(),
+            signers,
             judge,
         };
-        let kept = scene.judge.kept().to_owned();
         let tally = thread::scope(|scope| {
+            let kept = scene.judge.kept().to_owned();
             let traffic = Traffic::start(scope, &land, self.plan, sender.etc(), kept);
-            scene.judge.wait_for_selector(&rsa);
+            for selector in way.selectors(0) {
+                scene.judge.wait_for_selector(&selector);
+            }
             // Until there is mail of every age.
             thread::sleep(self.plan.hold);
             for (generation, mishap) in (1..).zip(self.rotations) {
@@ -161,28 +138,41 @@ impl Run {
                 thread::scope(|scope| {
                     let rotation = scope.spawn(|| way.rotate(&scene, generation));
                     happen(*mishap, &land, &mut primary, &mut receiver);
-                    rotation.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                    rotation.join().unwrap_or_else(|panic| resume_unwind(panic));
                 });
                 if *mishap == Mishap::PrimaryIsKilled {
                     primary.kill_and_start(&land);
                 }
-                eprintln!(
-                    "rotation {generation}, {mishap:?}: {:.1} s",
-                    begin.elapsed().as_secs_f32()
-                );
+                eprintln!("rotation {generation}, {mishap:?}: {:?}", begin.elapsed());
                 thread::sleep(self.period.saturating_sub(begin.elapsed()));
             }
             scene.judge.tally(&traffic.finish())
         });
-        if composes {
-            // The first key's life goes on to its end, whatever happened meanwhile.
-            wait_at_most(self.retire + self.forget, "the end of the first key", || {
-                let gone = |server| land.text_at(server, &owner(&rsa)).is_empty();
-                NAME_SERVERS.into_iter().all(gone).then_some(())
-            });
+        if way.software() == Software::Signpost {
+            self.wait_for_the_end_of_the_first(&way.selectors(0), &land);
         }
         tally
     }
+
+    /// The first keys' life goes on to its end, whatever happened meanwhile.
+    fn wait_for_the_end_of_the_first(&self, selectors: &[String], land: &Land) {
+        for selector in selectors {
+            wait_at_most(self.retire + self.forget, &format!("the end of {selector}"), || {
+                let gone = |server| land.text_at(server, &owner(selector)).is_empty();
+                NAME_SERVERS.into_iter().all(gone).then_some(())
+            });
+        }
+    }
+}
+
+/// The keys of generation 0, and an OpenDKIM for each.
+fn first_signers(way: &dyn Way, land: &Land, house: &House, keys: &Path) -> Vec<Signer> {
+    let start = |(selector, algorithm): (&String, Algorithm)| {
+        let key = new_key(keys, selector, algorithm);
+        let folder = house.path(algorithm.name());
+        Signer::start(&land.sending, &folder, algorithm, selector, &key)
+    };
+    way.selectors(0).iter().zip(ALGORITHMS).map(start).collect()
 }
 
 fn happen(mishap: Mishap, land: &Land, primary: &mut Primary, receiver: &mut Postfix) {
@@ -207,6 +197,7 @@ fn happen(mishap: Mishap, land: &Land, primary: &mut Primary, receiver: &mut Pos
 
 fn assert_all_pass(tally: &Tally) {
     assert_eq!(tally.failed, 0, "{tally}{}", tally.list());
+    assert_eq!(tally.refused, 0, "the sender's own server took every message at once");
     assert_eq!(tally.single, 0, "every message has both signatures");
     assert!(tally.held > 0 && tally.forwarded > 0, "{tally}");
 }

@@ -10,34 +10,53 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where each listens, on the loopback of its network.
-pub(crate) const RSA_PORT: u16 = 12345;
-pub(crate) const ED25519_PORT: u16 = 12346;
+/// Where the verifier listens, on the loopback of its network.
 pub(crate) const VERIFIER_PORT: u16 = 12345;
+
+/// What a domain's keys are for, in the order of [`ALGORITHMS`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Algorithm {
+    Rsa,
+    Ed25519,
+}
+
+pub(crate) const ALGORITHMS: [Algorithm; 2] = [Algorithm::Rsa, Algorithm::Ed25519];
+
+impl Algorithm {
+    /// As OpenDKIM names it, and RFC 6376 and RFC 8463 do.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rsa => "rsa-sha256",
+            Self::Ed25519 => "ed25519-sha256",
+        }
+    }
+
+    fn port(self) -> u16 {
+        match self {
+            Self::Rsa => 12345,
+            Self::Ed25519 => 12346,
+        }
+    }
+}
 
 /// An OpenDKIM that signs with one key for all of the domain.
 pub(crate) struct Signer {
+    algorithm: Algorithm,
     dir: PathBuf,
     daemon: Daemon,
 }
 
 impl Signer {
     /// Starts it; it signs with the private key in the file.
-    pub(crate) fn start(
-        namespace: &Namespace,
-        dir: &Path,
-        algorithm: &str,
-        port: u16,
-        selector: &str,
-        key: &Path,
-    ) -> Self {
+    pub(crate) fn start(namespace: &Namespace, dir: &Path, algorithm: Algorithm, selector: &str, key: &Path) -> Self {
+        let port = algorithm.port();
         fs::create_dir_all(dir).unwrap();
-        let here = dir.display();
+        let (here, name) = (dir.display(), algorithm.name());
         let conf = format!(
             "Syslog no\nLogWhy yes\nUMask 002\nOversignHeaders From\n\
              KeyTable refile:{here}/KeyTable\nSigningTable refile:{here}/SigningTable\n\
              ExternalIgnoreList {here}/TrustedHosts\nInternalHosts {here}/TrustedHosts\n\
-             SignatureAlgorithm {algorithm}\nAutoRestart Yes\nDNSTimeout 5\nUserID opendkim:opendkim\n\
+             SignatureAlgorithm {name}\nAutoRestart Yes\nDNSTimeout 5\nUserID opendkim:opendkim\n\
              Socket inet:{port}@localhost\nCanonicalization relaxed/relaxed\n"
         );
         fs::write(dir.join("opendkim.conf"), conf).unwrap();
@@ -45,9 +64,18 @@ impl Signer {
         write_tables(dir, selector, key);
         let daemon = launch(namespace, dir, port);
         Self {
+            algorithm,
             dir: dir.to_owned(),
             daemon,
         }
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.algorithm.port()
     }
 
     /// Both tables name another key, each replaced whole; then a reload.
@@ -96,13 +124,21 @@ fn launch(namespace: &Namespace, dir: &Path, port: u16) -> Daemon {
     daemon
 }
 
+/// A folder for the domain's keys, which is the signer's.
+pub(crate) fn key_folder(below: &Path) -> PathBuf {
+    let folder = below.join(DOMAIN);
+    fs::create_dir(&folder).unwrap();
+    run(Command::new("chown").arg("opendkim:opendkim").arg(&folder));
+    folder
+}
+
 /// Makes a key pair as people do: opendkim-genkey for RSA, openssl for Ed25519, which opendkim-genkey cannot.
 /// The private key is renamed into its place when it is the signer's and the signer's alone.
-pub(crate) fn new_key(dir: &Path, selector: &str, ed25519: bool) -> PathBuf {
-    let beside = dir.with_extension("new");
+pub(crate) fn new_key(dir: &Path, selector: &str, algorithm: Algorithm) -> PathBuf {
+    let beside = dir.parent().unwrap().with_extension("new");
     fs::create_dir_all(&beside).unwrap();
     let made = beside.join(format!("{selector}.private"));
-    if ed25519 {
+    if algorithm == Algorithm::Ed25519 {
         run(Command::new("openssl")
             .args(["genpkey", "-algorithm", "ed25519", "-out"])
             .arg(&made));

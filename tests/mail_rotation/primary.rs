@@ -6,6 +6,7 @@ use crate::land::{DOMAIN, Land, NAME_SERVERS, TRANSFERS, ZONE, wait_for_name_ser
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) const SPF: &str = "v=spf1 mx -all";
 /// The key of rndc, for servers of which nobody outside of the test's network knows.
@@ -18,7 +19,7 @@ pub(crate) struct Primary {
 
 impl Primary {
     /// Signpost: the zone file has no mail record in it, the policy two, and the keys are those of the directory.
-    pub(crate) fn signpost(land: &Land, house: &House, rotation: &str) -> Self {
+    pub(crate) fn signpost(land: &Land, house: &House, retire: Duration, forget: Duration) -> Self {
         house.write(&format!("zones/{DOMAIN}.zone"), ZONE);
         let [ns1, ns2] = NAME_SERVERS;
         house.replace(
@@ -26,7 +27,9 @@ impl Primary {
             format!(
                 "listen = [\"{ns1}:53\", \"{TRANSFERS}:53\"]\nzones = \"zones\"\nkeys = \"keys\"\nstate = \"state\"\n\
                  [mail.spf]\nrecord = \"{SPF}\"\n[mail.dmarc]\npolicy = \"reject\"\n\
-                 [mail.dkim.rotation]\n{rotation}\n[transfer]\nallow = [\"{ns2}\"]\n"
+                 [mail.dkim.rotation]\nretire = \"{}s\"\nforget = \"{}s\"\n[transfer]\nallow = [\"{ns2}\"]\n",
+                retire.as_secs(),
+                forget.as_secs()
             ),
         );
         let (dir, prefix) = (house.path(""), land.sending.prefix());
@@ -37,8 +40,10 @@ impl Primary {
         })
     }
 
-    /// BIND as the tutorial has it, with rndc, and a secondary that is told of changes.
-    pub(crate) fn bind(land: &Land, house: &House) -> Self {
+    /// BIND as the tutorial has it, with rndc, and a secondary that is told of changes. The zone has the keys of these
+    /// selectors.
+    pub(crate) fn bind(land: &Land, house: &House, keys: &Path, selectors: &[String]) -> Self {
+        paste(&house.path(""), 1, keys, selectors);
         let [ns1, ns2] = NAME_SERVERS;
         let here = house.path("");
         let conf = format!(
@@ -79,10 +84,12 @@ impl Primary {
 }
 
 /// The zone as people have it in BIND: the mail records by hand, and what opendkim-genkey wrote pasted to the end.
-pub(crate) fn paste(dir: &Path, serial: u32, key_txt: &Path) {
+pub(crate) fn paste(dir: &Path, serial: u32, keys: &Path, selectors: &[String]) {
     let mut text = ZONE.replace(" hostmaster 1 ", &format!(" hostmaster {serial} "));
     writeln!(text, "@ IN TXT \"{SPF}\"\n_dmarc IN TXT \"v=DMARC1; p=reject\"").unwrap();
-    text.push_str(&fs::read_to_string(key_txt).unwrap());
+    for selector in selectors {
+        text.push_str(&fs::read_to_string(keys.join(format!("{selector}.txt"))).unwrap());
+    }
     fs::write(dir.join(format!("{DOMAIN}.hosts")), text).unwrap();
 }
 

@@ -30,6 +30,8 @@ const SESSION: u64 = 7;
 #[derive(Default)]
 pub(crate) struct Sent {
     pub(crate) messages: u64,
+    /// How often the sender's own server would not take a message at once.
+    pub(crate) refused: usize,
     pub(crate) forwarded: Vec<u64>,
 }
 
@@ -106,7 +108,13 @@ impl Post {
                 if self.sent.messages.is_multiple_of(SESSION) {
                     session = None;
                 }
-                self.send_one(session.get_or_insert_with(submission));
+                match self.send_one(session.get_or_insert_with(submission)) {
+                    Ok(()) => self.sent.messages += 1,
+                    Err(_) => {
+                        self.sent.refused += 1;
+                        session = None;
+                    }
+                }
                 next += self.plan.every;
             }
             self.release_due();
@@ -118,9 +126,8 @@ impl Post {
         }
     }
 
-    fn send_one(&mut self, smtp: &mut Smtp) {
+    fn send_one(&mut self, smtp: &mut Smtp) -> io::Result<()> {
         let number = self.sent.messages;
-        self.sent.messages += 1;
         let kind = match number % 10 {
             3 | 8 => "held",
             1 | 4 | 7 => "forwarded",
@@ -132,7 +139,7 @@ impl Post {
              Date: Tue, 24 Nov 2026 10:00:00 +0000\r\nMessage-ID: <{number}@example.org>\r\n\
              X-Number: {number}\r\nX-Kind: {kind}\r\n\r\nThe comment number {number}.\r\n"
         );
-        let reply = smtp.send("alice@example.org", recipient, &message).unwrap();
+        let reply = smtp.send("alice@example.org", recipient, &message)?;
         // A quarter of the longest time, half of it, …
         let due = Instant::now() + self.plan.hold * (number as u32 / 10 % 4 + 1) / 4;
         match kind {
@@ -143,6 +150,7 @@ impl Post {
             "forwarded" => self.to_forward.push((due, number)),
             _ => {}
         }
+        Ok(())
     }
 
     fn release_due(&mut self) {

@@ -22,18 +22,24 @@ pub(crate) struct Scene<'a> {
     /// The primary's folder, and that of the domain's keys.
     pub(crate) dir: PathBuf,
     pub(crate) keys: PathBuf,
-    pub(crate) rsa: Signer,
-    pub(crate) ed25519: Option<Signer>,
+    /// One for each selector of a generation.
+    pub(crate) signers: Vec<Signer>,
     pub(crate) judge: Judge,
+}
+
+/// The primary name server.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Software {
+    Bind,
+    Signpost,
 }
 
 /// A way to rotate.
 pub(crate) trait Way: Sync {
-    /// The selector of the RSA key of a generation.
-    fn rsa_selector(&self, generation: u32) -> String;
+    fn software(&self) -> Software;
 
-    /// The selector of its Ed25519 key, if there is one.
-    fn ed25519_selector(&self, generation: u32) -> Option<String>;
+    /// The selectors of a generation of keys, one for each algorithm that is signed with.
+    fn selectors(&self, generation: u32) -> Vec<String>;
 
     /// Leads from the keys of the generation before to new ones. Returns when the old ones are given up.
     fn rotate(&self, scene: &Scene<'_>, generation: u32);
@@ -46,27 +52,29 @@ pub(crate) struct Classical {
 }
 
 impl Way for Classical {
-    fn rsa_selector(&self, generation: u32) -> String {
+    fn software(&self) -> Software {
+        Software::Bind
+    }
+
+    fn selectors(&self, generation: u32) -> Vec<String> {
         if self.same_selector {
-            "mail".to_owned()
+            vec!["mail".to_owned()]
         } else {
-            format!("rsa{generation}")
+            vec![format!("rsa{generation}")]
         }
     }
 
-    fn ed25519_selector(&self, _: u32) -> Option<String> {
-        None
-    }
-
     fn rotate(&self, scene: &Scene<'_>, generation: u32) {
-        let (old, new) = (self.rsa_selector(generation - 1), self.rsa_selector(generation));
-        look_up_early(scene, &new);
-        let key = new_key(&scene.keys, &new, false);
-        paste(&scene.dir, generation + 1, &key.with_extension("txt"));
-        rndc_reload(scene.land, &scene.dir);
-        scene.rsa.switch(&new, &key);
-        if old != new {
-            remove(scene, &old);
+        let (old, new) = (self.selectors(generation - 1), self.selectors(generation));
+        for (signer, selector) in scene.signers.iter().zip(&new) {
+            look_up_early(scene, selector);
+            let key = new_key(&scene.keys, selector, signer.algorithm());
+            paste(&scene.dir, generation + 1, &scene.keys, &new);
+            rndc_reload(scene.land, &scene.dir);
+            signer.switch(selector, &key);
+        }
+        for selector in old.iter().filter(|selector| !new.contains(selector)) {
+            remove(scene, selector);
         }
     }
 }
@@ -76,44 +84,34 @@ impl Way for Classical {
 pub(crate) struct ByHand;
 
 impl Way for ByHand {
-    fn rsa_selector(&self, generation: u32) -> String {
-        format!("rsa{generation}")
+    fn software(&self) -> Software {
+        Software::Signpost
     }
 
-    fn ed25519_selector(&self, generation: u32) -> Option<String> {
-        Some(format!("ed{generation}"))
+    fn selectors(&self, generation: u32) -> Vec<String> {
+        vec![format!("rsa{generation}"), format!("ed{generation}")]
     }
 
     fn rotate(&self, scene: &Scene<'_>, generation: u32) {
-        let signers = [
-            (
-                &scene.rsa,
-                false,
-                self.rsa_selector(generation),
-                self.rsa_selector(generation - 1),
-            ),
-            (
-                scene.ed25519.as_ref().unwrap(),
-                true,
-                self.ed25519_selector(generation).unwrap(),
-                self.ed25519_selector(generation - 1).unwrap(),
-            ),
-        ];
-        for (_, _, new, _) in &signers {
-            look_up_early(scene, new);
+        let (old, new) = (self.selectors(generation - 1), self.selectors(generation));
+        for selector in &new {
+            look_up_early(scene, selector);
         }
-        let keys = signers
-            .each_ref()
-            .map(|(_, ed25519, new, _)| new_key(&scene.keys, new, *ed25519));
-        for (_, _, new, _) in &signers {
-            wait_until_safe_to_sign(scene.land, new);
+        let make = |(signer, selector): (&Signer, &String)| new_key(&scene.keys, selector, signer.algorithm());
+        let keys: Vec<PathBuf> = scene.signers.iter().zip(&new).map(make).collect();
+        for selector in &new {
+            wait_until_safe_to_sign(scene.land, selector);
         }
-        for ((signer, _, new, _), key) in signers.iter().zip(&keys) {
-            signer.switch(new, key);
+        for (signer, (selector, key)) in scene.signers.iter().zip(new.iter().zip(&keys)) {
+            signer.switch(selector, key);
         }
-        for (_, _, new, old) in &signers {
-            scene.judge.wait_for_selector(new);
-            remove(scene, old);
+        // A session that began before goes on with the old tables, and its key must be there: messages come from one
+        // session at a time, so the first with the new keys says that the last such session is over.
+        for selector in &new {
+            scene.judge.wait_for_selector(selector);
+        }
+        for selector in &old {
+            remove(scene, selector);
         }
     }
 }
