@@ -16,7 +16,7 @@ def signature(message, index, text):
     """One signature: its selector and domain, and why it does not verify, or nothing."""
     tags = {name.strip().decode(): value.strip().decode() for name, value in parse_tag_value(text.encode()).items()}
     try:
-        why = "" if dkim.DKIM(message).verify(idx=index) else "does not match the key"
+        why = "" if dkim.DKIM(message).verify(idx=index) else "does not verify"
     except dkim.DKIMException as error:
         why = re.sub(r"b'.*", "", str(error)).strip() or type(error).__name__
     except Exception as error:

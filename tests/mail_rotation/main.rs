@@ -80,10 +80,10 @@ const SHORT: Run = Run {
 
 const LONG: Run = Run {
     plan: Plan {
-        every: Duration::from_millis(110),
+        every: Duration::from_millis(170),
         hold: Duration::from_secs(12),
     },
-    period: Duration::from_secs(20),
+    period: Duration::from_secs(22),
     retire: Duration::from_secs(25),
     forget: Duration::from_secs(10),
     rotations: &[
@@ -93,6 +93,8 @@ const LONG: Run = Run {
         Mishap::ReceiverIsAway(6),
         Mishap::None,
         Mishap::SecondaryLags(3),
+        Mishap::PrimaryIsKilled,
+        Mishap::None,
     ],
 };
 
@@ -227,7 +229,7 @@ fn messages_fail_when_a_key_is_replaced_at_once() {
 }
 
 #[test]
-#[ignore = "takes three minutes"]
+#[ignore = "takes four minutes"]
 fn no_message_of_a_thousand_fails_while_keys_rotate() {
     let tally = LONG.play(&ByHand);
     println!("Signpost: {tally}");
@@ -236,7 +238,7 @@ fn no_message_of_a_thousand_fails_while_keys_rotate() {
 }
 
 #[test]
-#[ignore = "takes three minutes"]
+#[ignore = "takes four minutes"]
 fn many_of_a_thousand_fail_when_a_key_is_replaced_at_once() {
     let tally = LONG.play(&Classical { same_selector: true });
     println!("BIND, the same selector: {tally}{}", tally.list());
@@ -244,7 +246,7 @@ fn many_of_a_thousand_fail_when_a_key_is_replaced_at_once() {
 }
 
 #[test]
-#[ignore = "takes three minutes"]
+#[ignore = "takes four minutes"]
 fn many_of_a_thousand_fail_when_a_key_is_switched_at_once() {
     let tally = LONG.play(&Classical { same_selector: false });
     println!("BIND, a new selector: {tally}{}", tally.list());
