@@ -70,10 +70,10 @@ struct Run {
 const SHORT: Run = Run {
     plan: Plan {
         every: Duration::from_millis(200),
-        hold: Duration::from_secs(6),
+        hold: Duration::from_secs(11),
     },
     period: Duration::from_secs(12),
-    retire: Duration::from_secs(12),
+    retire: Duration::from_secs(16),
     forget: Duration::from_secs(5),
     rotations: &[Mishap::SecondaryLags(4), Mishap::PrimaryIsKilled],
 };
