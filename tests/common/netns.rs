@@ -1,8 +1,10 @@
 //! A network namespace: its own loopback, its own port 53, its own `/etc/resolv.conf`.
 
 use super::daemon::{Daemon, Launch};
+use rustix::thread::LinkNameSpaceType;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,13 +25,47 @@ impl Namespace {
         run(Command::new("ip").args(["netns", "add", &namespace.name]));
         run(Command::new("ip").args(["-n", &namespace.name, "link", "set", "lo", "up"]));
         fs::create_dir_all(namespace.etc()).unwrap();
+        namespace.resolve_by("127.0.0.1");
+        namespace
+    }
+
+    /// Names the resolver of whatever is started inside from now on.
+    pub(crate) fn resolve_by(&self, resolver: &str) {
         // `ip netns exec` mounts this file over /etc/resolv.conf.
         fs::write(
-            namespace.etc().join("resolv.conf"),
-            "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n",
+            self.etc().join("resolv.conf"),
+            format!("nameserver {resolver}\noptions timeout:2 attempts:2\n"),
         )
         .unwrap();
-        namespace
+    }
+
+    /// Runs `ip` for the inside, such as `address add`; it must succeed.
+    pub(crate) fn ip(&self, args: &[&str]) {
+        run(Command::new("ip").args(["-n", &self.name]).args(args));
+    }
+
+    /// A cable to another namespace, by the name of the interface at each end.
+    pub(crate) fn connect(&self, end: &str, other: &Self, other_end: &str) {
+        self.ip(&[
+            "link",
+            "add",
+            end,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            other_end,
+            "netns",
+            &other.name,
+        ]);
+        self.ip(&["link", "set", end, "up"]);
+        other.ip(&["link", "set", other_end, "up"]);
+    }
+
+    /// Moves the calling thread, and what it starts, to this network: its sockets are those of the inside.
+    pub(crate) fn enter(&self) {
+        let network = fs::File::open(Path::new("/run/netns").join(&self.name)).unwrap();
+        rustix::thread::move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
     }
 
     /// The command that runs another inside, in its own place.

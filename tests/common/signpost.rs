@@ -26,8 +26,14 @@ pub(crate) struct House {
 impl House {
     /// An empty directory whose signpost.toml listens on a free port and adds `policy`.
     pub(crate) fn new(policy: &str) -> Self {
+        Self::below(&std::env::temp_dir(), policy)
+    }
+
+    /// The same below a folder of one's choice.
+    pub(crate) fn below(folder: &Path, policy: &str) -> Self {
+        let mut unique = tempfile::Builder::new();
         let house = Self {
-            dir: tempfile::Builder::new().prefix("signpost-test-").tempdir().unwrap(),
+            dir: unique.prefix("signpost-test-").tempdir_in(folder).unwrap(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port())),
             daemon: None,
         };
