@@ -129,6 +129,46 @@ fn who_may_have_a_zone_may_depend_on_how_he_comes() {
     house.assert_unharmed();
 }
 
+/// RFC 9000 §9.3.1: the source of a datagram may be forged, and whose address it is has got the zone.
+#[test]
+fn a_zone_is_not_given_to_an_address_that_a_connection_did_not_come_from() {
+    let authority = Authority::new();
+    let (mut house, ports) = served(
+        &authority,
+        "[transfer]\nallow = [\"127.0.0.1\"]\nnotify_nameservers = false\n",
+    );
+    let query = Query {
+        id: 0,
+        ..Query::new(name("example.org"), AXFR)
+    };
+    let socket = |last| UdpSocket::bind((Ipv4Addr::new(127, 0, 0, last), 0)).unwrap();
+    let own = socket(2);
+    let rcode = support::run(async {
+        let endpoint = support::quic_client(authority.client("doq", None));
+        endpoint.rebind(own.try_clone().unwrap()).unwrap();
+        let connection = endpoint.connect(ports.doq, support::NS1).unwrap().await.unwrap();
+        endpoint.rebind(socket(1)).unwrap();
+        let (mut send, mut recv) = connection.open_bi().await.unwrap();
+        let query = query.encode();
+        let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+        send.write_all(&framed).await.unwrap();
+        send.finish().unwrap();
+        let mut read = std::pin::pin!(recv.read_to_end(1 << 24));
+        let answer = tokio::select! {
+            answer = &mut read => answer,
+            // Silence; what is sent again then comes from where the connection came from.
+            () = tokio::time::sleep(Duration::from_millis(500)) => {
+                endpoint.rebind(own).unwrap();
+                read.await
+            }
+        };
+        let answer = answer.unwrap();
+        answer[5] & 0xf
+    });
+    assert_eq!(rcode, 5, "REFUSED");
+    house.assert_unharmed();
+}
+
 #[test]
 fn a_transfer_over_https_is_refused() {
     let authority = Authority::new();

@@ -17,7 +17,7 @@ use quinn::{
 };
 use rustls::pki_types::CertificateDer;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -54,6 +54,9 @@ pub(super) async fn accept<H: Handler>(endpoint: Endpoint, shared: Arc<Shared<H>
         endpoint.set_server_config(crypto.map(|crypto| {
             let mut config = ServerConfig::with_crypto(crypto);
             config.transport_config(Arc::new(transport(shared.table.limits().idle)));
+            // Who may have what depends on the address, and another one is that of a forger until it is proven
+            // (RFC 9000 §9.3.1): a client that moves makes a new connection.
+            config.migration(false);
             config
         }));
         loop {
@@ -122,6 +125,7 @@ async fn welcome<H: Handler>(incoming: Incoming, shared: Arc<Shared<H>>) {
                         shared: shared.clone(),
                         seat: seat.clone(),
                         connection: connection.clone(),
+                        peer,
                         certificate: certificate.clone(),
                         send,
                     };
@@ -154,6 +158,8 @@ struct Stream<H> {
     shared: Arc<Shared<H>>,
     seat: Arc<Seat>,
     connection: Connection,
+    /// Where the client was when it shook hands.
+    peer: SocketAddr,
     certificate: Option<Arc<[u8]>>,
     send: SendStream,
 }
@@ -201,7 +207,7 @@ impl<H: Handler> Stream<H> {
     fn asker(&self) -> Asker<'_> {
         Asker {
             transport: Transport::Quic,
-            peer: self.connection.remote_address(),
+            peer: self.peer,
             certificate: self.certificate.as_deref(),
         }
     }
@@ -211,15 +217,14 @@ impl<H: Handler> Stream<H> {
         let begun: Option<Result<Outgoing, _>> = self
             .asker()
             .told(|client| self.shared.handler.begin_transfer(&view, client, query));
-        let peer = self.connection.remote_address();
         match begun? {
             Ok(outgoing) => {
                 self.shared.counters.tcp.queries.fetch_add(1, Relaxed);
                 self.shared.counters.tcp.answers.fetch_add(1, Relaxed);
-                Some(Sending::new(outgoing, peer))
+                Some(Sending::new(outgoing, self.peer))
             }
             Err(refused) => {
-                tell_refused(query, peer, &refused);
+                tell_refused(query, self.peer, &refused);
                 None
             }
         }
