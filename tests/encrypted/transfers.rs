@@ -129,6 +129,35 @@ fn who_may_have_a_zone_may_depend_on_how_he_comes() {
     house.assert_unharmed();
 }
 
+/// Resuming, a client shows no certificate: one that has run out would be good as long as the server runs.
+#[test]
+fn a_certificate_is_looked_at_for_each_connection() {
+    let authority = Authority::new();
+    let certificates = tempfile::tempdir().unwrap();
+    authority.issue(NS2, certificates.path(), "ns2");
+    for (more, may_resume) in [("", true), ("client_ca = \"clients.pem\"\n", false)] {
+        let (mut house, ports) = support::house(&authority, more);
+        fs::copy(authority.certificate(), house.path("clients.pem")).unwrap();
+        house.write("zones/example.org.zone", zone(1));
+        house.start(&["example.org"]);
+        let query = Query::new(name("example.org"), SOA).encode();
+        let resumed = support::run(async {
+            let config = authority.client("dot", Some((certificates.path(), "ns2")));
+            let mut kinds = vec![];
+            for _ in 0..2 {
+                let mut stream = support::connect(ports.dot, config.clone()).await.unwrap();
+                support::send(&mut stream, &query).await.unwrap();
+                // Tickets come before the answer.
+                support::receive(&mut stream).await.unwrap();
+                kinds.push(stream.get_ref().1.handshake_kind());
+            }
+            kinds[1] == Some(rustls::HandshakeKind::Resumed)
+        });
+        assert_eq!(resumed, may_resume, "{more}");
+        house.assert_unharmed();
+    }
+}
+
 /// RFC 9000 §9.3.1: the source of a datagram may be forged, and whose address it is has got the zone.
 #[test]
 fn a_zone_is_not_given_to_an_address_that_a_connection_did_not_come_from() {
