@@ -406,14 +406,34 @@ fn a_primary_that_is_not_who_it_should_be_gives_nothing() {
     house.wait_for_log(0, "the zone cannot be fetched");
     let log = house.log();
     assert!(log.contains("not valid for name \"ns9.example.net\""), "{log}");
-    // Of an authority that nobody named.
-    let (mut other, _) = support::house(&authority, "");
-    fs::copy(
-        house.path("zones/example.org.toml"),
-        other.path("zones/example.org.toml"),
-    )
-    .unwrap();
+    // Of an authority that is none of those that are named.
+    let stranger = Authority::named("Other Authority");
+    let mut other = secondary(&stranger, &primary, NS2);
     other.launch(&[], Path::new(crate::common::signpost::BINARY));
-    other.wait_for_log(0, "the zone cannot be fetched");
+    let log = other.wait_for_log(0, "the zone cannot be fetched");
+    assert!(
+        log.contains("no authority that is trusted here has signed its certificate"),
+        "{log}"
+    );
     assert!(!other.log().contains("zone fetched"), "{}", other.log());
+}
+
+#[test]
+fn authorities_that_are_installed_later_are_found() {
+    let authority = Authority::new();
+    let primary = Primary::new(&authority);
+    let mut house = secondary(&authority, &primary, NS2);
+    let config = fs::read_to_string(house.path("signpost.toml")).unwrap();
+    house.write("signpost.toml", config.replace("ca = \"primaries.pem\"\n", ""));
+    // Where those of the system are.
+    fs::create_dir(house.path("none")).unwrap();
+    let of_the_system = ["env", "SSL_CERT_FILE=system.pem", "SSL_CERT_DIR=none"].map(str::to_owned);
+    house.launch(&of_the_system, Path::new(crate::common::signpost::BINARY));
+    house.wait_for_log(0, "this machine trusts no authority");
+    fs::copy(authority.certificate(), house.path("system.pem")).unwrap();
+    wait_for("the zone", || {
+        notify(&house);
+        house.log().contains("zone fetched").then_some(())
+    });
+    house.assert_unharmed();
 }
