@@ -194,6 +194,13 @@ fn another_signpost_follows_and_keeps_what_it_knows_while_the_catalog_is_broken(
         (!consumer.path("state/transferred/example.com.zone").exists()).then_some(())
     });
 
+    // Its own file has a `[mail]` and nothing of transfers: it comes from the primaries of the catalog all the same.
+    consumer.write("zones/example.net.toml", "[mail.spf]\nrecord = \"v=spf1 a -all\"\n");
+    consumer.wait_for_answer("its mail", "example.net", TXT, |message| {
+        message.texts(TXT) == ["v=spf1 a -all"]
+    });
+    assert_eq!(consumer.texts("www.example.net", TXT), ["first"]);
+
     // Broken: a zone file of ours stands in the catalog's place, without a version.
     let mark = consumer.log_mark();
     let broken = "@ 0 IN SOA invalid. invalid. 4000000 3600 600 86400 300\n@ 0 IN NS invalid.\n";

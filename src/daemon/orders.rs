@@ -65,6 +65,9 @@ impl Daemon {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "listening on {address}, UDP and TCP");
         }
+        for (transport, address) in self.running.encrypted_addresses() {
+            let _ = writeln!(text, "listening on {address}, {transport}");
+        }
         let _ = writeln!(
             text,
             "{} queries over UDP and {} over TCP",

@@ -1,7 +1,7 @@
 //! The certificate of the encrypted transports, and whose certificates are believed.
 //!
 //! The files are followed: what is there is used for new connections at once, and a broken edit leaves the last good
-//! context in force. When there never was a good one, the encrypted transports are silent and all else goes on.
+//! context in force. When there never was a good one, no encrypted connection is made and all else goes on.
 
 use crate::config;
 use crate::finding::{Finding, Place};

@@ -176,15 +176,21 @@ impl TransferRules {
     }
 }
 
-/// Where the workers tell what other servers said: NOTIFYs go to who fetches zones, and what is not believed into the
-/// log, a line a second at most, for anybody may send such a message.
+/// Where the workers tell what other servers said: NOTIFYs go to who fetches zones, all else into the log, a
+/// line a second at most, for anybody may send a message that is not believed.
 pub(super) fn inbox(refresher: Refresher) -> Inbox {
     static THROTTLE: Throttle = Throttle::new(Duration::from_secs(1));
+    static UNREADABLE: Throttle = Throttle::new(Duration::from_secs(1));
     Arc::new(move |heard| match heard {
         Heard::Notified { apex, by } => refresher.notified(apex, by),
         Heard::Disbelieved { from, what, reason } => {
             if let Some(untold) = THROTTLE.admit(Instant::now()) {
                 tracing::info!(from = from.map(tracing::field::display), %reason, untold, "{what}");
+            }
+        }
+        Heard::Unreadable { apex, reason } => {
+            if let Some(untold) = UNREADABLE.admit(Instant::now()) {
+                tracing::warn!(zone = %apex, %reason, untold, "the journal cannot be read; the whole zone is sent");
             }
         }
     })

@@ -317,12 +317,9 @@ impl ZoneSource {
         self.more.as_ref()?.policies.first()
     }
 
-    /// The zone's own `[transfer]`, if it has one.
+    /// The zone's own `[transfer]`, if it has one, or that of its catalog.
     pub(super) fn transfer(&self) -> Option<&TransferTable> {
-        let more = self.more.as_ref()?;
-        let of_catalog = || more.member.as_ref().map(|member| &member.transfer);
-        let own = more.config.as_ref().map(|config| &config.transfer);
-        own.filter(|table| !table.is_silent()).or_else(of_catalog)
+        self.more.as_ref()?.transfer()
     }
 
     /// The zone's own policy, if it has one.

@@ -10,6 +10,7 @@ use crate::record::{Record, RecordType};
 use crate::tls::{NoClient, server_name};
 use crate::transfer::{Arrived, Fault, Incoming, Limits, Remote, serial_of};
 use crate::tsig::Session;
+use rustls::CertificateError;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,15 +47,31 @@ pub(super) enum Failure {
     /// RFC 1034 §4.3.5: only who is authoritative can be asked.
     #[error("it is not authoritative for the zone")]
     NotAuthoritative,
-    /// It does not show who it is, or not as TLS wants it.
+    /// We have nothing to speak TLS with.
     #[error("{0}")]
     Tls(#[from] NoClient),
+    /// Whoever signed its certificate is nobody to us.
+    #[error("no authority that is trusted here has signed its certificate; name its authority in `[tls] ca`")]
+    Stranger,
+    /// What came was no TLS.
+    #[error("it does not speak TLS on this port")]
+    NotTls,
     /// The configuration names a key that there is not.
     #[error("there is no key {0} to ask it with")]
     NoKey(Name),
 }
 
 impl Failure {
+    /// Of a handshake of TLS.
+    fn of_handshake(error: io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+        match inner {
+            Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => Self::Stranger,
+            Some(rustls::Error::InvalidMessage(_)) => Self::NotTls,
+            _ => Self::Io(error),
+        }
+    }
+
     /// May it be that the server does not know EDNS? Then it is asked without (RFC 6891 §7).
     fn is_of_edns(&self) -> bool {
         matches!(self, Self::Fault(Fault::Answered(Rcode::FORMERR | Rcode::NOTIMP)))
@@ -215,8 +232,8 @@ pub(super) async fn connect(shared: &Shared, remote: &Remote) -> Result<Box<dyn 
     let context = Arc::clone(&shared.tls.borrow());
     let name = server_name(name).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let connector = TlsConnector::from(context.client()?);
-    let stream = within(connector.connect(name, stream)).await??;
-    Ok(Box::new(stream))
+    let stream = within(connector.connect(name, stream)).await?;
+    Ok(Box::new(stream.map_err(Failure::of_handshake)?))
 }
 
 pub(super) async fn ask(stream: &mut dyn Stream, question: &[u8]) -> Result<(), Failure> {
@@ -289,4 +306,25 @@ pub(super) fn question(
     let (session, len) = Session::ask(key, &mut question, len, now()).ok_or_else(|| Failure::NoKey(name.clone()))?;
     question.truncate(len);
     Ok((question, Some(session)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handshake_that_fails_says_what_to_do() {
+        let told = |error: rustls::Error| Failure::of_handshake(io::Error::new(io::ErrorKind::InvalidData, error));
+        let unknown = told(CertificateError::UnknownIssuer.into());
+        assert!(
+            unknown.to_string().contains("name its authority in `[tls] ca`"),
+            "{unknown}"
+        );
+        let garbage = told(rustls::Error::InvalidMessage(
+            rustls::InvalidMessage::InvalidContentType,
+        ));
+        assert_eq!(garbage.to_string(), "it does not speak TLS on this port");
+        let expired = told(CertificateError::Expired.into());
+        assert!(expired.to_string().contains("Expired"), "{expired}");
+    }
 }

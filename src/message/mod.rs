@@ -60,8 +60,6 @@ impl ExtendedError {
     pub const NOT_AUTHORITATIVE: Self = Self(20);
     /// 24, Invalid Data: the zone is too old, or has not been had yet (RFC 8914 §4.25).
     pub const INVALID_DATA: Self = Self(24);
-    /// 21, Not Supported (RFC 8914 §4.22).
-    pub const NOT_SUPPORTED: Self = Self(21);
 }
 
 /// Bits of the header's second word (RFC 1035 §4.1.1, RFC 4035 §3.1.6).

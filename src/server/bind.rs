@@ -10,6 +10,7 @@
 
 use super::batch::system::{raise_open_files, set_option};
 use super::encrypted::Sockets;
+use super::error::LISTEN;
 use super::udp::UdpPort;
 use super::{BindError, Encrypted, Inherited, Limits, Listen, RateLimit};
 use crate::finding::Finding;
@@ -51,7 +52,7 @@ impl Server {
             match server.add(address, workers) {
                 Ok(()) => {}
                 Err(error) if error.is_missing_ipv6() => {
-                    server.findings.push(without_ipv6(address));
+                    server.findings.push(without_ipv6(LISTEN, address));
                     left_out = Some(error);
                 }
                 Err(error) => return Err(error),
@@ -85,9 +86,9 @@ impl Server {
     fn with_encrypted(mut self, listen: &Listen) -> Result<Self, BindError> {
         if let Some(Encrypted { dot, doq, doh, context }) = &listen.encrypted {
             self.encrypted = Some(Sockets {
-                tls: self.bind_each(dot, ("TLS", "TCP"), listen_tcp, TcpListener::local_addr)?,
-                quic: self.bind_each(doq, ("QUIC", "UDP"), bind_quic, UdpSocket::local_addr)?,
-                https: self.bind_each(doh, ("HTTPS", "TCP"), listen_tcp, TcpListener::local_addr)?,
+                tls: self.bind_each(dot, ("[tls] dot", "TLS", "TCP"), listen_tcp, TcpListener::local_addr)?,
+                quic: self.bind_each(doq, ("[tls] doq", "QUIC", "UDP"), bind_quic, UdpSocket::local_addr)?,
+                https: self.bind_each(doh, ("[tls] doh", "HTTPS", "TCP"), listen_tcp, TcpListener::local_addr)?,
                 context: context.clone(),
             });
         }
@@ -98,19 +99,19 @@ impl Server {
     fn bind_each<S>(
         &mut self,
         addresses: &[SocketAddr],
-        (name, below): (&'static str, &'static str),
+        (key, name, below): (&'static str, &'static str, &'static str),
         bind: fn(SocketAddr) -> io::Result<S>,
         bound: fn(&S) -> io::Result<SocketAddr>,
     ) -> Result<Vec<S>, BindError> {
         let mut sockets = Vec::new();
         for &address in addresses {
             let socket = bind(address).and_then(|socket| Ok((bound(&socket)?, socket)));
-            match socket.map_err(|error| BindError::new(address, below, error)) {
+            match socket.map_err(|error| BindError::new(key, address, below, error)) {
                 Ok((bound, socket)) => {
                     self.encrypted_addresses.push((name, bound));
                     sockets.push(socket);
                 }
-                Err(error) if error.is_missing_ipv6() => self.findings.push(without_ipv6(address)),
+                Err(error) if error.is_missing_ipv6() => self.findings.push(without_ipv6(key, address)),
                 Err(error) => return Err(error),
             }
         }
@@ -168,19 +169,19 @@ impl Server {
     fn add(&mut self, address: SocketAddr, workers: usize) -> Result<(), BindError> {
         let mut attempt = 0;
         let (tcp, first) = loop {
-            let tcp = listen_tcp(address).map_err(|error| BindError::new(address, "TCP", error))?;
+            let tcp = listen_tcp(address).map_err(|error| BindError::new(LISTEN, address, "TCP", error))?;
             let bound = tcp
                 .local_addr()
-                .map_err(|error| BindError::new(address, "TCP", error))?;
+                .map_err(|error| BindError::new(LISTEN, address, "TCP", error))?;
             attempt += 1;
             match bind_udp(bound, Sharing::Later) {
                 Ok(udp) => break (tcp, udp),
                 // The port the kernel chose for TCP is taken by UDP: let it choose again.
                 Err(error) if address.port() == 0 && error.kind() == io::ErrorKind::AddrInUse && attempt < 64 => {}
-                Err(error) => return Err(BindError::new(bound, "UDP", error)),
+                Err(error) => return Err(BindError::new(LISTEN, bound, "UDP", error)),
             }
         };
-        let failed = |error| BindError::new(address, "UDP", error);
+        let failed = |error| BindError::new(LISTEN, address, "UDP", error);
         let bound = tcp.local_addr().map_err(failed)?;
         let mut sockets = vec![first];
         for _ in 1..workers {
@@ -210,7 +211,7 @@ impl Server {
             ));
             return Ok(());
         };
-        let failed = |error| BindError::new(address, "an inherited socket", error);
+        let failed = |error| BindError::new(LISTEN, address, "an inherited socket", error);
         if socket.r#type().map_err(failed)? == Type::DGRAM {
             prepare_udp(&socket, address).map_err(failed)?;
             let socket = Arc::new(UdpSocket::from(socket));
@@ -381,11 +382,11 @@ pub(super) fn wake(port: &UdpPort) {
     }
 }
 
-fn without_ipv6(address: SocketAddr) -> Finding {
+fn without_ipv6(key: &str, address: SocketAddr) -> Finding {
     Finding::warning(
         "listen-without-ipv6",
         format!("this machine has IPv6 switched off, so {address} is not served"),
-        "take it out of listen, or switch IPv6 on (sysctl net.ipv6.conf.all.disable_ipv6=0)",
+        format!("take it out of {key}, or switch IPv6 on (sysctl net.ipv6.conf.all.disable_ipv6=0)"),
     )
 }
 

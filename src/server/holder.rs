@@ -26,16 +26,18 @@ pub enum Holder {
 }
 
 impl Holder {
-    /// What to do about it, a clause.
-    pub(super) fn cure(&self) -> &'static str {
+    /// What to do about it when `key` names the address: a clause.
+    pub(super) fn cure(&self, key: &str) -> String {
         match self {
             Self::Process { name, .. } if name.starts_with("systemd-resolve") => {
-                "set DNSStubListener=no in /etc/systemd/resolved.conf, or name this machine's own addresses in listen"
+                format!(
+                    "set DNSStubListener=no in /etc/systemd/resolved.conf, or name this machine's own addresses in {key}"
+                )
             }
             Self::Process { name, pid: 1 } if name == "systemd" => {
-                "a socket unit has it: start the service by systemd, or stop that socket unit"
+                "a socket unit has it: start the service by systemd, or stop that socket unit".to_owned()
             }
-            _ => "stop it or choose another address in listen",
+            _ => format!("stop it or choose another address in {key}"),
         }
     }
 }

@@ -70,7 +70,7 @@ pub trait Handler: Send + Sync + 'static {
     /// what was written, `None` for silence.
     fn answer(&self, view: &Self::View, client: &Client<'_>, query: &[u8], out: &mut [u8]) -> Option<Answered>;
 
-    /// Begins the transfer that `query`, which came by TCP, asks for; why not, if it asks for one that is not given.
+    /// Begins the transfer that `query`, which came by TCP, TLS or QUIC, asks for; why not, if it asks for one that is not given.
     /// `None`: it asks for none, or this handler gives none.
     fn begin_transfer(
         &self,
@@ -137,7 +137,7 @@ pub struct Listen {
     /// UDP threads per address and TCP threads in all; default: one per core. With more than four addresses the UDP
     /// threads are shared out among them, at least one each.
     pub workers: usize,
-    /// Limits on TCP clients.
+    /// Limits on clients with connections.
     pub limits: Limits,
     /// The limit of responses by UDP; none by default.
     pub rate_limit: Option<RateLimit>,
@@ -171,7 +171,7 @@ impl Listen {
     }
 }
 
-/// How much TCP clients may take (RFC 7766 §6.2 and §10 leave the numbers to us).
+/// How much clients may take by connections of any transport (RFC 7766 §6.2 and §10 leave the numbers to us).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections in all; default 2 000. When they are all taken, a new client pushes out the longest idle.

@@ -7,7 +7,7 @@ use super::{Authorities, Credentials, provider};
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, ServerConfig};
 use std::sync::{Arc, OnceLock};
@@ -31,7 +31,7 @@ pub struct Context {
     /// For primaries; those of the system when there are none.
     authorities: Option<Authorities>,
     /// Made when first it is needed: most servers have no primary that speaks TLS.
-    client: OnceLock<Result<Arc<ClientConfig>, NoClient>>,
+    client: OnceLock<Arc<ClientConfig>>,
 }
 
 struct ServerSide {
@@ -98,7 +98,12 @@ impl Context {
 
     /// For a connection to a primary.
     pub fn client(&self) -> Result<Arc<ClientConfig>, NoClient> {
-        self.client.get_or_init(|| self.new_client()).clone()
+        if let Some(made) = self.client.get() {
+            return Ok(Arc::clone(made));
+        }
+        // What failed is tried again: authorities may be installed at any time.
+        let made = self.new_client()?;
+        Ok(Arc::clone(self.client.get_or_init(|| made)))
     }
 
     fn new_client(&self) -> Result<Arc<ClientConfig>, NoClient> {
@@ -122,6 +127,7 @@ impl Context {
 
 impl ServerSide {
     fn new(credentials: &Credentials, clients: Option<Authorities>) -> Result<Self, rustls::Error> {
+        let asks = clients.is_some();
         let verifier = match clients {
             // Who shows none is a client all the same; what needs one is a matter of `[transfer] allow`.
             Some(Authorities(roots)) => WebPkiClientVerifier::builder_with_provider(roots, provider())
@@ -130,20 +136,25 @@ impl ServerSide {
                 .map_err(|error| rustls::Error::General(error.to_string()))?,
             None => WebPkiClientVerifier::no_client_auth(),
         };
-        let config = |protocol: &[u8], verifier| -> Result<ServerConfig, rustls::Error> {
+        let config = |protocol: &[u8], verifier, resumes: bool| -> Result<ServerConfig, rustls::Error> {
             let Credentials(pair) = credentials;
             let mut config = ServerConfig::builder_with_provider(provider())
                 .with_protocol_versions(&[&rustls::version::TLS13])?
                 .with_client_cert_verifier(verifier)
                 .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(pair))));
             config.alpn_protocols = vec![protocol.to_vec()];
+            if !resumes {
+                config.session_storage = Arc::new(NoServerSessionStorage {});
+                config.send_tls13_tickets = 0;
+            }
             Ok(config)
         };
-        let quic = config(DOQ, Arc::clone(&verifier))?;
+        // RFC 8446 §4.6.1: a client's certificate is not looked at again when it resumes, and may have run out.
+        let quic = config(DOQ, Arc::clone(&verifier), !asks)?;
         Ok(Self {
-            tls: Arc::new(config(DOT, verifier)?),
+            tls: Arc::new(config(DOT, verifier, !asks)?),
             // A browser would ask its user for a certificate.
-            https: Arc::new(config(H2, WebPkiClientVerifier::no_client_auth())?),
+            https: Arc::new(config(H2, WebPkiClientVerifier::no_client_auth(), true)?),
             quic: Arc::new(
                 QuicServerConfig::try_from(quic).map_err(|error| rustls::Error::General(error.to_string()))?,
             ),

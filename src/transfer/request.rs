@@ -29,10 +29,10 @@ pub struct Transfers {
     pub inbox: Option<Inbox>,
 }
 
-/// Hears what other servers say.
+/// Hears what comes of the messages of other servers.
 pub type Inbox = Arc<dyn Fn(Heard<'_>) + Send + Sync>;
 
-/// What another server said that is more than a question.
+/// What came of a message of another server besides the answer.
 #[derive(Clone, Copy)]
 pub enum Heard<'h> {
     /// A primary of the zone says that it has changed.
@@ -48,6 +48,13 @@ pub enum Heard<'h> {
         from: Option<IpAddr>,
         /// What it is.
         what: &'static str,
+        /// Why not.
+        reason: &'h dyn std::fmt::Display,
+    },
+    /// What changed in the zone cannot be read; the whole zone is sent instead.
+    Unreadable {
+        /// The zone.
+        apex: &'h Name,
         /// Why not.
         reason: &'h dyn std::fmt::Display,
     },
@@ -181,7 +188,8 @@ impl Transfers {
         let deltas = match deltas {
             Some(Ok(Some(deltas))) => deltas,
             Some(Err(error)) => {
-                tracing::warn!(zone = %zone.apex(), %error, "the journal cannot be read; the whole zone is sent");
+                let (apex, reason) = (zone.apex(), &error);
+                self.hear(Heard::Unreadable { apex, reason });
                 return Content::Whole;
             }
             Some(Ok(None)) | None => return Content::Whole,

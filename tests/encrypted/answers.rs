@@ -81,6 +81,14 @@ fn every_transport_says_the_same_octets() {
             assert_eq!(headers["content-type"], "application/dns-message");
         }
     }
+    let status = house.command(&["status"]);
+    let status = String::from_utf8_lossy(&status.stdout);
+    for (transport, address) in [("TLS", ports.dot), ("QUIC", ports.doq), ("HTTPS", ports.doh)] {
+        assert!(
+            status.contains(&format!("listening on {address}, {transport}\n")),
+            "{status}"
+        );
+    }
     house.assert_unharmed();
 }
 

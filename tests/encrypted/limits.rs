@@ -1,9 +1,13 @@
 //! The limits of TCP hold for encrypted connections, and count all of them together.
 
-use crate::common::wire::{Query, SOA, name};
+use crate::common::wait_for;
+use crate::common::wire::{Edns, Query, SOA, TXT, name};
 use crate::support::{self, Authority, NS1};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const ZONE: &str = "$TTL 60\n@ SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ NS ns1\nns1 A 192.0.2.53\n";
@@ -29,7 +33,7 @@ fn a_client_has_so_many_connections_over_all_transports() {
         );
         let mut plain = TcpStream::connect(house.address).unwrap();
         plain.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        assert_eq!(plain.read(&mut [0]).unwrap_or(0), 0, "nor by TCP");
+        assert!(is_end(&plain.read(&mut [0])), "nor by TCP");
         // One that leaves makes room.
         drop(first);
         let begin = Instant::now();
@@ -57,16 +61,16 @@ fn who_asks_nothing_has_to_go() {
             .unwrap();
         support::send(&mut by_tls, &query).await.unwrap();
         support::receive(&mut by_tls).await.unwrap();
+        let begin = Instant::now();
         let mut config = support::quic_config(authority.client("doq", None));
         let mut transport = quinn::TransportConfig::default();
         // A client that keeps its connection alive and asks nothing is idle all the same.
         transport.keep_alive_interval(Some(Duration::from_millis(200)));
-        config.transport_config(std::sync::Arc::new(transport));
+        config.transport_config(Arc::new(transport));
         let endpoint = support::quic_client(authority.client("doq", None));
         let by_quic = endpoint.connect_with(config, ports.doq, NS1).unwrap().await.unwrap();
         let by_https = support::connect(ports.doh, authority.client("h2", None)).await.unwrap();
         let (client, connection) = h2::client::handshake(by_https).await.unwrap();
-        let begin = Instant::now();
         // RFC 8446 §6.1: the end is said, so reading ends well.
         assert_eq!(tokio::io::AsyncReadExt::read(&mut by_tls, &mut [0]).await.unwrap(), 0);
         assert!(begin.elapsed() > Duration::from_millis(500));
@@ -75,7 +79,7 @@ fn who_asks_nothing_has_to_go() {
             matches!(&closed, quinn::ConnectionError::ApplicationClosed(close) if close.error_code == 0u32.into()),
             "{closed:?}"
         );
-        let _ = connection.await;
+        assert_well_closed(&connection.await);
         drop(client);
     });
     house.assert_unharmed();
@@ -142,18 +146,234 @@ fn garbage_harms_nobody() {
 #[test]
 fn a_handshake_that_never_ends_is_ended() {
     let authority = Authority::new();
+    let (mut house, ports) = support::house(&authority, "[tcp]\nidle = \"60s\"\nper_client = 3\n");
+    house.write("zones/example.org.zone", ZONE);
+    house.start(&["example.org"]);
+    // By QUIC a datagram, and nothing after it.
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let initial = support::run(async {
+        let endpoint = support::quic_client(authority.client("doq", None));
+        let _connecting = endpoint.connect(nobody.local_addr().unwrap(), NS1).unwrap();
+        let nobody = nobody.try_clone().unwrap();
+        let received = tokio::task::spawn_blocking(move || {
+            let mut octets = [0; 1500];
+            let len = nobody.recv(&mut octets).unwrap();
+            octets[..len].to_vec()
+        });
+        received.await.unwrap()
+    });
+    let begin = Instant::now();
+    nobody.send_to(&initial, ports.doq).unwrap();
+    // By TLS, the beginning of a ClientHello, an octet at a time.
+    let mut slow: Vec<TcpStream> = [ports.dot, ports.doh]
+        .map(|port| TcpStream::connect(port).unwrap())
+        .into();
+    let hello = [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+    for octet in hello.into_iter().chain(std::iter::repeat(0)) {
+        slow.retain_mut(|stream| {
+            let _ = stream.write_all(&[octet]);
+            stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            !is_end(&stream.read(&mut [0]))
+        });
+        if slow.is_empty() {
+            break;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "{slow:?}");
+    }
+    // All seats are free again.
+    let query = Query::new(name("example.org"), SOA).encode();
+    wait_for("the seats", || {
+        let mut plain: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(house.address).unwrap()).collect();
+        let answered = plain.iter_mut().all(|stream| {
+            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+            stream.write_all(&framed).is_ok() && stream.read(&mut [0]).is_ok_and(|len| len > 0)
+        });
+        answered.then_some(())
+    });
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    house.assert_unharmed();
+}
+
+/// How long a client has to read what it asked for; it is no option.
+const WRITE: Duration = Duration::from_secs(10);
+
+#[test]
+fn who_does_not_read_has_to_go() {
+    let authority = Authority::new();
+    let (mut house, ports) = support::house(&authority, "[tcp]\nidle = \"60s\"\n");
+    let big: String = (0..200)
+        .map(|i| format!("big TXT \"{i:03}{}\"\n", "x".repeat(200)))
+        .collect();
+    house.write("zones/example.org.zone", format!("{ZONE}{big}"));
+    house.start(&["example.org"]);
+    let query = Query {
+        id: 0,
+        ..Query::new(name("big.example.org"), TXT)
+    };
+    let query = query.encode();
+    support::run(async {
+        let begin = Instant::now();
+        let mut config = support::quic_config(authority.client("doq", None));
+        let mut transport = quinn::TransportConfig::default();
+        transport.stream_receive_window(1000u32.into());
+        config.transport_config(Arc::new(transport));
+        let endpoint = support::quic_client(authority.client("doq", None));
+        let by_quic = endpoint.connect_with(config, ports.doq, NS1).unwrap().await.unwrap();
+        let (mut ask, _unread) = by_quic.open_bi().await.unwrap();
+        let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+        ask.write_all(&framed).await.unwrap();
+        ask.finish().unwrap();
+
+        let by_https = support::connect(ports.doh, authority.client("h2", None)).await.unwrap();
+        let (mut client, connection) = h2::client::Builder::new()
+            .initial_window_size(1000)
+            .handshake::<_, bytes::Bytes>(by_https)
+            .await
+            .unwrap();
+        let by_https = tokio::spawn(connection);
+        let (_response, mut body) = client.send_request(post(), false).unwrap();
+        body.send_data(query.into(), true).unwrap();
+
+        let closed = by_quic.closed().await;
+        assert!(
+            matches!(&closed, quinn::ConnectionError::ApplicationClosed(close) if close.error_code == 4u32.into()),
+            "{closed:?}"
+        );
+        let _ = by_https.await.unwrap();
+        assert!(begin.elapsed() < WRITE * 2, "{:?}", begin.elapsed());
+    });
+    house.assert_unharmed();
+}
+
+#[test]
+fn who_only_begins_to_ask_is_idle() {
+    let authority = Authority::new();
+    let (mut house, ports) = support::house(&authority, "[tcp]\nidle = \"1s\"\n");
+    house.write("zones/example.org.zone", ZONE);
+    house.start(&["example.org"]);
+    support::run(async {
+        let by_https = support::connect(ports.doh, authority.client("h2", None)).await.unwrap();
+        let (mut client, connection) = h2::client::handshake(by_https).await.unwrap();
+        let mut by_https = tokio::spawn(connection);
+        let begin = Instant::now();
+        let mut begun = vec![];
+        loop {
+            if let Ok(request) = client.send_request(post(), false) {
+                begun.push(request);
+            }
+            if let Ok(ended) = tokio::time::timeout(Duration::from_millis(200), &mut by_https).await {
+                assert_well_closed(&ended.unwrap());
+                break;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(10));
+        }
+    });
+    house.assert_unharmed();
+}
+
+#[test]
+fn queries_have_a_length_that_is_bearable() {
+    let authority = Authority::new();
     let (mut house, ports) = support::house(&authority, "");
     house.write("zones/example.org.zone", ZONE);
     house.start(&["example.org"]);
-    let mut silent: Vec<TcpStream> = [ports.dot, ports.doh]
-        .iter()
-        .map(|port| TcpStream::connect(port).unwrap())
-        .collect();
-    for stream in &mut silent {
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    let padded = |len: usize| {
+        let mut query = Query {
+            id: 0,
+            edns: Some(Edns::of_size(1232)),
+            ..Query::new(name("example.org"), SOA)
+        };
+        let rest = len - query.encode().len() - 4;
+        query.edns.as_mut().unwrap().options.push((12, vec![0; rest]));
+        query.encode()
+    };
+    for (len, code) in [(4096, 0), (4097, 4)] {
+        let answer = support::quic_messages(ports.doq, authority.client("doq", None), &padded(len));
+        let closed = match answer {
+            Ok(_) => 0u32.into(),
+            Err(quinn::ConnectionError::ApplicationClosed(close)) => close.error_code,
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(closed, u32::into(code), "{len}");
+    }
+    for (len, status) in [(4096, 200), (4097, 413)] {
+        let config = authority.client("h2", None);
+        assert_eq!(support::https(ports.doh, config, post(), Some(padded(len))).0, status);
+    }
+    for (len, status) in [(4096, 200), (4097, 414)] {
+        let message = BASE64_URL_SAFE_NO_PAD.encode(padded(len));
+        let uri = format!("https://ns1.example.org/dns-query?dns={message}");
+        let request = http::Request::get(uri).body(()).unwrap();
+        assert_eq!(
+            support::https(ports.doh, authority.client("h2", None), request, None).0,
+            status
+        );
     }
     house.assert_unharmed();
+}
+
+/// A request with a body to come.
+fn post() -> http::Request<()> {
+    http::Request::post("https://ns1.example.org/dns-query")
+        .header("content-type", "application/dns-message")
+        .body(())
+        .unwrap()
+}
+
+/// Has the other side ended it? That nothing came in time is another matter.
+fn is_end(read: &std::io::Result<usize>) -> bool {
+    match read {
+        Ok(count) => *count == 0,
+        Err(error) => matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+    }
+}
+
+/// GOAWAY and the end of TLS; the client's own goodbye may come too late. Without them it would miss the end of TLS.
+fn assert_well_closed(closed: &Result<(), h2::Error>) {
+    let late = |error: &h2::Error| {
+        let kind = error.get_io().map(std::io::Error::kind);
+        matches!(kind, Some(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset))
+    };
+    assert!(closed.as_ref().map_or_else(late, |()| true), "{closed:?}");
+}
+
+#[test]
+fn a_stop_waits_for_nobody_who_has_not_asked() {
+    let authority = Authority::new();
+    let (mut house, ports) = support::house(&authority, "");
+    house.write("zones/example.org.zone", ZONE);
+    house.start(&["example.org"]);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (connection, _half) = runtime.block_on(async {
+        let endpoint = support::quic_client(authority.client("doq", None));
+        let connection = endpoint.connect(ports.doq, NS1).unwrap().await.unwrap();
+        let (mut half, _recv) = connection.open_bi().await.unwrap();
+        half.write_all(&[0]).await.unwrap();
+        // What is asked after it is answered, so the server has seen it.
+        let (mut whole, mut recv) = connection.open_bi().await.unwrap();
+        let query = Query {
+            id: 0,
+            ..Query::new(name("example.org"), SOA)
+        };
+        let query = query.encode();
+        let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+        whole.write_all(&framed).await.unwrap();
+        whole.finish().unwrap();
+        recv.read_to_end(1000).await.unwrap();
+        (connection, half)
+    });
+    let begin = Instant::now();
+    house.stop();
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+    let closed = runtime.block_on(connection.closed());
+    assert!(
+        matches!(&closed, quinn::ConnectionError::ApplicationClosed(close) if close.error_code == 0u32.into()),
+        "{closed:?}"
+    );
 }
 
 #[test]
@@ -191,12 +411,7 @@ fn a_stop_is_said_to_everybody() {
         "{closed:?}"
     );
     let by_https = runtime.block_on(by_https).unwrap();
-    // GOAWAY and the end of TLS; the client's own goodbye may come too late. Without them it would miss the end of TLS.
-    let late = |error: &h2::Error| {
-        let kind = error.get_io().map(std::io::Error::kind);
-        matches!(kind, Some(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset))
-    };
-    assert!(by_https.as_ref().map_or_else(late, |()| true), "{by_https:?}");
+    assert_well_closed(&by_https);
     drop(client);
     let read = runtime.block_on(tokio::io::AsyncReadExt::read(&mut open, &mut [0]));
     assert_eq!(read.unwrap(), 0, "close_notify, and then the end");

@@ -28,21 +28,17 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new() -> Self {
+        Self::named("Test Authority")
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
+        let subject = format!("/CN={name}");
         let dir = tempfile::tempdir().unwrap();
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
         openssl(
             dir.path(),
             [
-                "req",
-                "-x509",
-                "-keyout",
-                "ca.key",
-                "-out",
-                "ca.pem",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=Test Authority",
+                "req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", &subject,
             ]
             .into_iter()
             .chain(key),

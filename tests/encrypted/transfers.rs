@@ -2,6 +2,7 @@
 
 use crate::common::daemon::{Daemon, Launch};
 use crate::common::signpost::House;
+use crate::common::transfers::AXFR;
 use crate::common::wire::{A, Message, Query, SOA, name};
 use crate::common::{client, free_port, wait_for};
 use crate::support::{self, Authority, Ports, kdig, quic_messages};
@@ -12,7 +13,6 @@ use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const AXFR: u16 = 252;
 /// The name in the certificate of the other server.
 const NS2: &str = "ns2.example.net";
 
@@ -129,6 +129,75 @@ fn who_may_have_a_zone_may_depend_on_how_he_comes() {
     house.assert_unharmed();
 }
 
+/// Resuming, a client shows no certificate: one that has run out would be good as long as the server runs.
+#[test]
+fn a_certificate_is_looked_at_for_each_connection() {
+    let authority = Authority::new();
+    let certificates = tempfile::tempdir().unwrap();
+    authority.issue(NS2, certificates.path(), "ns2");
+    for (more, may_resume) in [("", true), ("client_ca = \"clients.pem\"\n", false)] {
+        let (mut house, ports) = support::house(&authority, more);
+        fs::copy(authority.certificate(), house.path("clients.pem")).unwrap();
+        house.write("zones/example.org.zone", zone(1));
+        house.start(&["example.org"]);
+        let query = Query::new(name("example.org"), SOA).encode();
+        let resumed = support::run(async {
+            let config = authority.client("dot", Some((certificates.path(), "ns2")));
+            let mut kinds = vec![];
+            for _ in 0..2 {
+                let mut stream = support::connect(ports.dot, config.clone()).await.unwrap();
+                support::send(&mut stream, &query).await.unwrap();
+                // Tickets come before the answer.
+                support::receive(&mut stream).await.unwrap();
+                kinds.push(stream.get_ref().1.handshake_kind());
+            }
+            kinds[1] == Some(rustls::HandshakeKind::Resumed)
+        });
+        assert_eq!(resumed, may_resume, "{more}");
+        house.assert_unharmed();
+    }
+}
+
+/// RFC 9000 §9.3.1: the source of a datagram may be forged, and whose address it is has got the zone.
+#[test]
+fn a_zone_is_not_given_to_an_address_that_a_connection_did_not_come_from() {
+    let authority = Authority::new();
+    let (mut house, ports) = served(
+        &authority,
+        "[transfer]\nallow = [\"127.0.0.1\"]\nnotify_nameservers = false\n",
+    );
+    let query = Query {
+        id: 0,
+        ..Query::new(name("example.org"), AXFR)
+    };
+    let socket = |last| UdpSocket::bind((Ipv4Addr::new(127, 0, 0, last), 0)).unwrap();
+    let own = socket(2);
+    let rcode = support::run(async {
+        let endpoint = support::quic_client(authority.client("doq", None));
+        endpoint.rebind(own.try_clone().unwrap()).unwrap();
+        let connection = endpoint.connect(ports.doq, support::NS1).unwrap().await.unwrap();
+        endpoint.rebind(socket(1)).unwrap();
+        let (mut send, mut recv) = connection.open_bi().await.unwrap();
+        let query = query.encode();
+        let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+        send.write_all(&framed).await.unwrap();
+        send.finish().unwrap();
+        let mut read = std::pin::pin!(recv.read_to_end(1 << 24));
+        let answer = tokio::select! {
+            answer = &mut read => answer,
+            // Silence; what is sent again then comes from where the connection came from.
+            () = tokio::time::sleep(Duration::from_millis(500)) => {
+                endpoint.rebind(own).unwrap();
+                read.await
+            }
+        };
+        let answer = answer.unwrap();
+        answer[5] & 0xf
+    });
+    assert_eq!(rcode, 5, "REFUSED");
+    house.assert_unharmed();
+}
+
 #[test]
 fn a_transfer_over_https_is_refused() {
     let authority = Authority::new();
@@ -196,11 +265,11 @@ fn bind_is_a_secondary_over_mutual_tls() {
             (answer.answers(A) == [&[192, 0, 2, serial as u8]]).then_some(())
         });
     }
-    assert!(
-        house.log().contains("kind=\"IXFR\"") || house.log().contains("IXFR"),
-        "{}",
-        house.log()
-    );
+    wait_for("word of a difference sent", || {
+        let log = house.log();
+        let is_it = |line: &str| line.contains("zone sent zone=example.org.") && line.contains("kind=\"IXFR\"");
+        log.lines().any(is_it).then_some(())
+    });
 }
 
 /// BIND as a primary that wants certificates of those that transfer.
@@ -292,10 +361,12 @@ fn bind_is_a_primary_over_mutual_tls_and_is_never_asked_without() {
     let [(tls, tls_udp), (plain, plain_udp)] = &listening[..] else {
         unreachable!()
     };
+    tls.set_nonblocking(true).unwrap();
     for attempt in 0..3 {
         let mark = house.log_mark();
         notify(&house);
-        let (mut stream, _) = tls.accept().unwrap();
+        let mut stream = wait_for("a connection", || Some(tls.accept().ok()?.0));
+        stream.set_nonblocking(false).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let mut begin = [0; 3];
         stream.read_exact(&mut begin).unwrap();
@@ -337,14 +408,34 @@ fn a_primary_that_is_not_who_it_should_be_gives_nothing() {
     house.wait_for_log(0, "the zone cannot be fetched");
     let log = house.log();
     assert!(log.contains("not valid for name \"ns9.example.net\""), "{log}");
-    // Of an authority that nobody named.
-    let (mut other, _) = support::house(&authority, "");
-    fs::copy(
-        house.path("zones/example.org.toml"),
-        other.path("zones/example.org.toml"),
-    )
-    .unwrap();
+    // Of an authority that is none of those that are named.
+    let stranger = Authority::named("Other Authority");
+    let mut other = secondary(&stranger, &primary, NS2);
     other.launch(&[], Path::new(crate::common::signpost::BINARY));
-    other.wait_for_log(0, "the zone cannot be fetched");
+    let log = other.wait_for_log(0, "the zone cannot be fetched");
+    assert!(
+        log.contains("no authority that is trusted here has signed its certificate"),
+        "{log}"
+    );
     assert!(!other.log().contains("zone fetched"), "{}", other.log());
+}
+
+#[test]
+fn authorities_that_are_installed_later_are_found() {
+    let authority = Authority::new();
+    let primary = Primary::new(&authority);
+    let mut house = secondary(&authority, &primary, NS2);
+    let config = fs::read_to_string(house.path("signpost.toml")).unwrap();
+    house.write("signpost.toml", config.replace("ca = \"primaries.pem\"\n", ""));
+    // Where those of the system are.
+    fs::create_dir(house.path("none")).unwrap();
+    let of_the_system = ["env", "SSL_CERT_FILE=system.pem", "SSL_CERT_DIR=none"].map(str::to_owned);
+    house.launch(&of_the_system, Path::new(crate::common::signpost::BINARY));
+    house.wait_for_log(0, "this machine trusts no authority");
+    fs::copy(authority.certificate(), house.path("system.pem")).unwrap();
+    wait_for("the zone", || {
+        notify(&house);
+        house.log().contains("zone fetched").then_some(())
+    });
+    house.assert_unharmed();
 }

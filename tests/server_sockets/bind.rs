@@ -1,7 +1,7 @@
 //! Getting sockets: errors, and sockets handed over.
 
 use crate::support::*;
-use signpost::server::{BindError, Inherited, Listen, Server};
+use signpost::server::{BindError, Encrypted, Inherited, Listen, Server};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -91,20 +91,47 @@ fn an_address_named_twice_is_told() {
     let free = bind(&[own(4, 0)]).unwrap().addresses()[0];
     assert_eq!(
         error_of(&[free, free]),
-        format!("cannot listen on {free}: another address in listen covers it already; take one of the two out")
+        format!("cannot listen on {free} of listen: another address covers it already; take one of the two out")
     );
     let any = SocketAddr::from(([0, 0, 0, 0], free.port()));
-    assert!(matches!(bind(&[any, free]), Err(BindError::Twice { address }) if address == free));
+    assert!(matches!(bind(&[any, free]), Err(BindError::Twice { address, .. }) if address == free));
 }
 
 #[test]
 fn errors_read_like_advice() {
     insta::assert_snapshot!("nothing", error_of(&[]));
     insta::assert_snapshot!("no_such_address", error_of(&["192.0.2.53:5300".parse().unwrap()]));
-    let not_permitted = BindError::NotPermitted {
-        address: "0.0.0.0:53".parse().unwrap(),
+    let not_permitted = |key, address: &str| {
+        let address = address.parse().unwrap();
+        BindError::NotPermitted { address, key }.to_string()
     };
-    insta::assert_snapshot!("not_permitted", not_permitted.to_string());
+    insta::assert_snapshot!("not_permitted", not_permitted("listen", "0.0.0.0:53"));
+    insta::assert_snapshot!("not_permitted_encrypted", not_permitted("[tls] dot", "0.0.0.0:853"));
+}
+
+#[test]
+fn an_address_that_cannot_be_had_is_told_with_its_key() {
+    let free = bind(&[own(12, 0)]).unwrap().addresses()[0];
+    let far: SocketAddr = "192.0.2.53:5300".parse().unwrap();
+    for (dot, doq, doh, address, words) in [
+        (
+            vec![free],
+            vec![],
+            vec![],
+            free,
+            " of [tls] dot: another address covers it",
+        ),
+        (vec![], vec![far], vec![], far, "typing error in [tls] doq"),
+        (vec![], vec![], vec![far], far, "typing error in [tls] doh"),
+    ] {
+        let (_sender, context) = signpost::tls::shared(signpost::tls::Context::default());
+        let listen = Listen {
+            encrypted: Some(Encrypted { dot, doq, doh, context }),
+            ..Listen::on([free])
+        };
+        let error = Server::bind(&listen).unwrap_err().to_string();
+        assert!(error.contains(&address.to_string()) && error.contains(words), "{error}");
+    }
 }
 
 #[test]
@@ -195,7 +222,7 @@ fn child_without_ipv6() {
     let server = bind(&[own(11, 5300), ipv6]).unwrap();
     assert_eq!(server.addresses(), [own(11, 5300)]);
     assert_eq!(server.findings()[0].code, "listen-without-ipv6");
-    assert!(matches!(bind(&[ipv6]), Err(BindError::NoSuchAddress { address }) if address == ipv6));
+    assert!(matches!(bind(&[ipv6]), Err(BindError::NoSuchAddress { address, .. }) if address == ipv6));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::super::fileless;
 use super::{Fetched, More, ZoneSource};
-use crate::config::{Apex, Catalog, Config};
+use crate::config::{Apex, Catalog, Config, TransferTable};
 use crate::exchange::stored;
 use crate::finding::Finding;
 use crate::name::Name;
@@ -101,11 +101,18 @@ impl ZoneSource {
 }
 
 impl More {
+    /// What its own file says of transfers, or, when that says nothing, its catalog.
+    pub(super) fn transfer(&self) -> Option<&TransferTable> {
+        let of_catalog = || self.member.as_ref().map(|member| &member.transfer);
+        let own = self.config.as_ref().map(|config| &config.transfer);
+        own.filter(|table| !table.is_silent()).or_else(of_catalog)
+    }
+
     /// Takes over from whom the zone is to be fetched.
     pub(super) fn follow_primaries(&mut self, apex: &Name, defaults: &Config) {
-        let of_catalog = self.member.as_ref().map(|member| &member.transfer);
-        let own = self.config.as_ref().map(|config| &config.transfer).or(of_catalog);
-        let primaries = own.map_or_else(Vec::new, |own| defaults.transfer.with(own).primaries);
+        let primaries = self
+            .transfer()
+            .map_or_else(Vec::new, |own| defaults.transfer.with(own).primaries);
         let path = stored::path(&defaults.state, apex);
         let expired = match &self.fetched {
             Some(fetched) => fetched.expired,

@@ -2,7 +2,7 @@
 
 use super::super::Handler;
 use super::super::tcp::{Order, Phase, Seat, Shared};
-use super::{Asker, answer_one};
+use super::{ANSWERS, Asker, MAX_QUERY, answer_one};
 use crate::answer::Transport;
 use crate::message::{Message, Part};
 use crate::record::RecordType;
@@ -10,13 +10,16 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
-use h2::server::SendResponse;
-use h2::{RecvStream, SendStream};
+use h2::server::{Connection, SendResponse};
+use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
@@ -24,12 +27,14 @@ use tokio_rustls::server::TlsStream;
 const PATH: &str = "/dns-query";
 /// The media type of a message (RFC 8484 §6).
 const DNS_MESSAGE: &str = "application/dns-message";
-/// The longest message.
-const MAX_MESSAGE: usize = 65_535;
 /// Requests that a client may have under way: no fewer, says RFC 9113 §6.5.2.
 const REQUESTS: u32 = 100;
-/// Octets of the header fields of a request: the longest message that is asked for by GET, and some.
-const MAX_HEADER: u32 = 16 << 10;
+/// Octets of the header fields of a request: the longest query that is asked for by GET, and some.
+const MAX_HEADER: u32 = 8 << 10;
+/// Octets of a response that wait in HTTP/2 for the client to read: an answer goes to it in pieces of so many.
+const PIECE: usize = 8 << 10;
+/// How long the last word may take.
+const GOODBYE: Duration = Duration::from_millis(500);
 
 /// RFC 8484 §6: base64url without padding, which some send even so.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
@@ -47,14 +52,23 @@ pub(super) async fn serve<H: Handler>(
     let handshake = h2::server::Builder::new()
         .max_concurrent_streams(REQUESTS)
         .max_header_list_size(MAX_HEADER)
-        .initial_window_size(MAX_MESSAGE as u32)
-        .handshake::<_, Answer>(stream);
+        .initial_window_size(MAX_QUERY as u32)
+        .max_send_buffer_size(PIECE)
+        .handshake::<_, Bytes>(stream);
     let connection = tokio::select! {
         biased;
         connection = handshake => connection,
         _ = seat.ordered() => return,
     };
     let Ok(mut connection) = connection else { return };
+    let session = Arc::new(Session {
+        peer,
+        shared: shared.clone(),
+        seat: seat.clone(),
+        answers: Semaphore::new(ANSWERS),
+    });
+    // They end with the connection.
+    let mut exchanges = JoinSet::new();
     let mut finishing = false;
     loop {
         tokio::select! {
@@ -66,11 +80,15 @@ pub(super) async fn serve<H: Handler>(
                     connection.graceful_shutdown();
                     finishing = true;
                 }
-                Order::Close | Order::Reset => return,
+                Order::Close => return say_goodbye(connection, Reason::NO_ERROR).await,
+                Order::Reset => return,
+            },
+            Some(exchanged) = exchanges.join_next() => if let Ok(Err(Stuck)) = exchanged {
+                return say_goodbye(connection, Reason::ENHANCE_YOUR_CALM).await;
             },
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
-                    tokio::spawn(exchange(request, respond, peer, shared.clone(), seat.clone()));
+                    exchanges.spawn(session.clone().exchange(request, respond));
                 }
                 Some(Err(_)) | None => return,
             },
@@ -78,45 +96,64 @@ pub(super) async fn serve<H: Handler>(
     }
 }
 
-/// What bodies are sent as.
-type Answer = Bytes;
+/// Says that no more comes (RFC 9113 §6.8) and ends TLS (RFC 8446 §6.1), if the client lets it out soon.
+async fn say_goodbye(mut connection: Connection<TlsStream<TcpStream>, Bytes>, reason: Reason) {
+    connection.abrupt_shutdown(reason);
+    let _ = timeout(GOODBYE, poll_fn(|context| connection.poll_closed(context))).await;
+}
 
-/// One request and its response.
-async fn exchange<H: Handler>(
-    request: Request<RecvStream>,
-    mut respond: SendResponse<Answer>,
+/// What the requests of a connection share.
+struct Session<H> {
     peer: SocketAddr,
     shared: Arc<Shared<H>>,
     seat: Arc<Seat>,
-) {
-    let limits = shared.table.limits();
-    shared.table.note(&seat, Phase::Idle);
-    let head_only = request.method() == Method::HEAD;
-    let (status, answer) = match timeout(limits.message, query_in(request)).await {
-        Err(_) => (StatusCode::REQUEST_TIMEOUT, None),
-        Ok(Err(status)) => (status, None),
-        Ok(Ok(query)) => {
+    /// Answers that may be made and written at a time.
+    answers: Semaphore,
+}
+
+/// The client does not read.
+struct Stuck;
+
+impl<H: Handler> Session<H> {
+    /// One request and its response.
+    async fn exchange(
+        self: Arc<Self>,
+        request: Request<RecvStream>,
+        mut respond: SendResponse<Bytes>,
+    ) -> Result<(), Stuck> {
+        let table = &self.shared.table;
+        let head_only = request.method() == Method::HEAD;
+        let query = timeout(table.limits().message, query_in(request)).await;
+        // It is never closed.
+        let _permit = self.answers.acquire().await;
+        let answer = query.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT)).and_then(|query| {
             let asker = Asker {
                 transport: Transport::Https,
-                peer,
+                peer: self.peer,
                 certificate: None,
             };
-            match answer_one(&shared, &asker, &query) {
-                Some(answer) => (StatusCode::OK, Some(answer)),
-                // What is no query at all, and would be met by silence.
-                None => (StatusCode::BAD_REQUEST, None),
+            // What is no query at all would be met by silence.
+            answer_one(&self.shared, &asker, &query).ok_or(StatusCode::BAD_REQUEST)
+        });
+        let answer = match answer {
+            Ok(answer) => answer,
+            // Who asks nothing goes on being idle.
+            Err(status) => {
+                let _ = respond.send_response(head(status, None), true);
+                return Ok(());
             }
+        };
+        table.note(&self.seat, Phase::Writing);
+        if let Ok(stream) = respond.send_response(head(StatusCode::OK, Some(&answer)), head_only)
+            && !head_only
+        {
+            // Who does not want it any more may say so.
+            let sent = timeout(table.limits().write, send(stream, &answer)).await;
+            let _ = sent.map_err(|_| Stuck)?;
         }
-    };
-    let response = head(status, answer.as_deref());
-    let body = answer.filter(|_| !head_only);
-    if let Ok(stream) = respond.send_response(response, body.is_none())
-        && let Some(body) = body
-    {
-        // Who does not read has the request ended: the stream is dropped.
-        let _ = timeout(limits.write, send(stream, body.into())).await;
+        table.note(&self.seat, Phase::Idle);
+        Ok(())
     }
-    shared.table.note(&seat, Phase::Idle);
 }
 
 /// The header of a response. RFC 8484 §5.1: it may be kept as long as its shortest-lived record.
@@ -159,14 +196,18 @@ async fn query_in(request: Request<RecvStream>) -> Result<Vec<u8>, StatusCode> {
 fn in_uri(query: &str) -> Result<Vec<u8>, StatusCode> {
     let message = query.split('&').find_map(|part| part.strip_prefix("dns="));
     let message = message.ok_or(StatusCode::BAD_REQUEST)?;
-    BASE64URL.decode(message).map_err(|_| StatusCode::BAD_REQUEST)
+    let message = BASE64URL.decode(message).map_err(|_| StatusCode::BAD_REQUEST)?;
+    if message.len() > MAX_QUERY {
+        return Err(StatusCode::URI_TOO_LONG);
+    }
+    Ok(message)
 }
 
 async fn body(mut body: RecvStream) -> Result<Vec<u8>, StatusCode> {
     let mut message = Vec::new();
     while let Some(chunk) = body.data().await {
         let chunk = chunk.map_err(|_| StatusCode::BAD_REQUEST)?;
-        if message.len() + chunk.len() > MAX_MESSAGE {
+        if message.len() + chunk.len() > MAX_QUERY {
             return Err(StatusCode::PAYLOAD_TOO_LARGE);
         }
         message.extend_from_slice(&chunk);
@@ -193,13 +234,15 @@ fn freshness(answer: &[u8]) -> u32 {
 }
 
 /// Sends a body as the client makes room for it.
-async fn send(mut stream: SendStream<Answer>, mut body: Answer) -> Result<(), h2::Error> {
+async fn send(mut stream: SendStream<Bytes>, mut body: &[u8]) -> Result<(), h2::Error> {
     while !body.is_empty() {
         stream.reserve_capacity(body.len());
         match poll_fn(|context| stream.poll_capacity(context)).await {
             Some(room) => {
-                let part = body.split_to(room?.min(body.len()));
-                stream.send_data(part, body.is_empty())?;
+                let (piece, rest) = body.split_at(room?.min(body.len()));
+                body = rest;
+                // Of its own, or each piece that waits would keep all of the answer.
+                stream.send_data(Bytes::copy_from_slice(piece), body.is_empty())?;
             }
             None => return Ok(()),
         }

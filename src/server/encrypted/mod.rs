@@ -30,6 +30,14 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+/// The longest query by QUIC and HTTPS, each of which is held until it is whole, many of one client at a time. Who pads
+/// makes 128 octets of a query (RFC 8467 §4.1); a signature has some hundred.
+const MAX_QUERY: usize = 4096;
+
+/// Answers that a connection by QUIC or HTTPS has under way at a time. The others wait: who asks much and does not read
+/// makes us hold no more.
+const ANSWERS: usize = 8;
+
 /// The sockets of the encrypted transports, and what their connections are made with.
 #[derive(Debug)]
 pub(super) struct Sockets {

@@ -5,8 +5,8 @@
 
 use super::super::Handler;
 use super::super::clock::Clock;
-use super::super::tcp::{Order, Phase, Seat, Sending, Shared, tell_refused};
-use super::{Asker, answer_one};
+use super::super::tcp::{FRAME, Order, PREFIX, Phase, Seat, Sending, Shared, tell_refused};
+use super::{ANSWERS, Asker, MAX_QUERY, answer_one};
 use crate::answer::Transport;
 use crate::message::{HEADER_LEN, Query};
 use crate::tls::SharedContext;
@@ -17,10 +17,11 @@ use quinn::{
 };
 use rustls::pki_types::CertificateDer;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -33,14 +34,12 @@ const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
 /// Too much is asked for.
 const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 
-/// Octets of the length in front of a message (RFC 9250 §4.2).
-const PREFIX: usize = 2;
-/// The longest message with its length.
-const FRAME: usize = PREFIX + 65_535;
 /// Queries that a client may have under way.
 const STREAMS: u32 = 32;
-/// Octets that a client may send ahead, and that may wait for it to read.
-const WINDOW: u32 = 2 * FRAME as u32;
+/// Octets of a query with its length (RFC 9250 §4.2): so many may be sent ahead.
+const QUERY_FRAME: usize = PREFIX + MAX_QUERY;
+/// Octets that may wait for a client to read.
+const SEND_WINDOW: u64 = 2 * FRAME as u64;
 
 /// An endpoint that is deaf until it has a certificate.
 pub(super) fn endpoint(socket: UdpSocket) -> io::Result<Endpoint> {
@@ -54,6 +53,9 @@ pub(super) async fn accept<H: Handler>(endpoint: Endpoint, shared: Arc<Shared<H>
         endpoint.set_server_config(crypto.map(|crypto| {
             let mut config = ServerConfig::with_crypto(crypto);
             config.transport_config(Arc::new(transport(shared.table.limits().idle)));
+            // Who may have what depends on the address, and another one is that of a forger until it is proven
+            // (RFC 9000 §9.3.1): a client that moves makes a new connection.
+            config.migration(false);
             config
         }));
         loop {
@@ -78,9 +80,9 @@ fn transport(idle: Duration) -> TransportConfig {
         .max_concurrent_bidi_streams(STREAMS.into())
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
-        .stream_receive_window(VarInt::from_u32(FRAME as u32))
-        .receive_window(VarInt::from_u32(WINDOW))
-        .send_window(WINDOW.into())
+        .stream_receive_window(VarInt::from_u32(QUERY_FRAME as u32))
+        .receive_window(VarInt::from_u32(STREAMS * QUERY_FRAME as u32))
+        .send_window(SEND_WINDOW)
         .max_idle_timeout(idle.try_into().ok());
     transport
 }
@@ -109,23 +111,25 @@ async fn welcome<H: Handler>(incoming: Incoming, shared: Arc<Shared<H>>) {
         _ = seat.ordered() => return,
     };
     shared.table.note(seat, Phase::Idle);
-    let certificate = certificate(&connection).map(Arc::from);
+    let session = Arc::new(Session {
+        certificate: certificate(&connection),
+        connection,
+        peer,
+        seat: seat.clone(),
+        answers: Semaphore::new(ANSWERS),
+        finishing: watch::Sender::new(false),
+        shared: shared.clone(),
+    });
+    let connection = &session.connection;
     let mut streams = JoinSet::new();
     let order = loop {
         tokio::select! {
             biased;
             order = seat.ordered() => break order,
             stream = connection.accept_bi() => match stream {
-                Ok((send, recv)) => {
+                Ok(stream) => {
                     while streams.try_join_next().is_some() {}
-                    let stream = Stream {
-                        shared: shared.clone(),
-                        seat: seat.clone(),
-                        connection: connection.clone(),
-                        certificate: certificate.clone(),
-                        send,
-                    };
-                    streams.spawn(stream.serve(recv));
+                    streams.spawn(session.clone().serve(stream));
                 }
                 // How it ended does not matter.
                 Err(_) => return,
@@ -133,6 +137,12 @@ async fn welcome<H: Handler>(incoming: Incoming, shared: Arc<Shared<H>>) {
         }
     };
     if order == Order::Finish {
+        // What has arrived, and no more.
+        while let Some(stream) = now_or_never(connection.accept_bi()).await {
+            let Ok(stream) = stream else { return };
+            streams.spawn(session.clone().serve(stream));
+        }
+        session.finishing.send_replace(true);
         while streams.join_next().await.is_some() {}
     }
     let code = if order == Order::Reset {
@@ -143,19 +153,33 @@ async fn welcome<H: Handler>(incoming: Incoming, shared: Arc<Shared<H>>) {
     connection.close(code, b"");
 }
 
+/// What is there at once.
+async fn now_or_never<T>(work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = std::future::ready(()) => None,
+    }
+}
+
 /// The certificate that the client showed, if one was asked for.
 fn certificate(connection: &Connection) -> Option<Vec<u8>> {
     let identity = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>();
     Some(identity.ok()?.first()?.to_vec())
 }
 
-/// One query and what comes of it.
-struct Stream<H> {
+/// What the streams of a connection share.
+struct Session<H> {
     shared: Arc<Shared<H>>,
     seat: Arc<Seat>,
     connection: Connection,
-    certificate: Option<Arc<[u8]>>,
-    send: SendStream,
+    /// Where the client was when it shook hands.
+    peer: SocketAddr,
+    certificate: Option<Vec<u8>>,
+    /// Answers that may be made and written at a time.
+    answers: Semaphore,
+    /// What has not arrived by now is not waited for.
+    finishing: watch::Sender<bool>,
 }
 
 /// Why a stream ends without an answer.
@@ -163,45 +187,61 @@ enum End {
     /// The client is slow, or gone, or there is nothing to say.
     Given,
     /// Its connection ends, too.
-    Fatal,
+    Fatal(VarInt),
 }
 
-impl<H: Handler> Stream<H> {
-    async fn serve(mut self, recv: RecvStream) {
-        match self.converse(recv).await {
+impl<H: Handler> Session<H> {
+    /// One query and what comes of it.
+    async fn serve(self: Arc<Self>, (mut send, recv): (SendStream, RecvStream)) {
+        match self.converse(&mut send, recv).await {
             Ok(()) => {}
-            Err(End::Given) => drop(self.send.reset(INTERNAL_ERROR)),
-            Err(End::Fatal) => self.connection.close(PROTOCOL_ERROR, b""),
+            Err(End::Given) => drop(send.reset(INTERNAL_ERROR)),
+            Err(End::Fatal(code)) => self.connection.close(code, b""),
         }
     }
 
-    async fn converse(&mut self, mut recv: RecvStream) -> Result<(), End> {
-        let limits = self.shared.table.limits();
-        let frame = timeout(limits.message, recv.read_to_end(FRAME)).await;
-        let frame = frame.map_err(|_| End::Given)?.map_err(|error| match error {
-            quinn::ReadToEndError::TooLong => End::Fatal,
-            quinn::ReadToEndError::Read(_) => End::Given,
-        })?;
-        let query = message_in(&frame).ok_or(End::Fatal)?;
-        // What is on the way to be answered is no idleness.
-        self.shared.table.note(&self.seat, Phase::Idle);
+    async fn converse(&self, send: &mut SendStream, recv: RecvStream) -> Result<(), End> {
+        let frame = self.read(recv).await?;
+        let query = message_in(&frame).ok_or(End::Fatal(PROTOCOL_ERROR))?;
+        // It is never closed.
+        let permit = self.answers.acquire().await;
         match self.begin_transfer(query) {
-            Some(sending) => self.transfer(sending).await?,
+            Some(sending) => {
+                drop(frame);
+                self.transfer(send, sending).await?;
+            }
             None => {
                 let answer = answer_one(&self.shared, &self.asker(), query).ok_or(End::Given)?;
-                self.write(&answer).await?;
+                drop(frame);
+                self.write(send, &answer).await?;
             }
         }
-        self.send.finish().map_err(|_| End::Given)?;
+        drop(permit);
+        send.finish().map_err(|_| End::Given)?;
         // Until the client has it all: what is closed before is lost.
-        let _ = timeout(limits.write, self.send.stopped()).await;
+        let _ = timeout(self.shared.table.limits().write, send.stopped()).await;
         Ok(())
+    }
+
+    /// All octets of a stream.
+    async fn read(&self, mut recv: RecvStream) -> Result<Vec<u8>, End> {
+        let mut finishing = self.finishing.subscribe();
+        let read = timeout(self.shared.table.limits().message, recv.read_to_end(QUERY_FRAME));
+        let frame = tokio::select! {
+            biased;
+            frame = read => frame.map_err(|_| End::Given)?,
+            _ = finishing.wait_for(|finishing| *finishing) => return Err(End::Given),
+        };
+        frame.map_err(|error| match error {
+            quinn::ReadToEndError::TooLong => End::Fatal(EXCESSIVE_LOAD),
+            quinn::ReadToEndError::Read(_) => End::Given,
+        })
     }
 
     fn asker(&self) -> Asker<'_> {
         Asker {
             transport: Transport::Quic,
-            peer: self.connection.remote_address(),
+            peer: self.peer,
             certificate: self.certificate.as_deref(),
         }
     }
@@ -211,40 +251,43 @@ impl<H: Handler> Stream<H> {
         let begun: Option<Result<Outgoing, _>> = self
             .asker()
             .told(|client| self.shared.handler.begin_transfer(&view, client, query));
-        let peer = self.connection.remote_address();
         match begun? {
             Ok(outgoing) => {
                 self.shared.counters.tcp.queries.fetch_add(1, Relaxed);
                 self.shared.counters.tcp.answers.fetch_add(1, Relaxed);
-                Some(Sending::new(outgoing, peer))
+                Some(Sending::new(outgoing, self.peer))
             }
             Err(refused) => {
-                tell_refused(query, peer, &refused);
+                tell_refused(query, self.peer, &refused);
                 None
             }
         }
     }
 
-    async fn transfer(&mut self, mut sending: Sending) -> Result<(), End> {
+    async fn transfer(&self, send: &mut SendStream, mut sending: Sending) -> Result<(), End> {
         let mut room = vec![0; FRAME - PREFIX];
         let now = || u64::from(Clock::default().seconds());
         while !sending.is_done() {
             let len = sending.write(&mut room, now()).ok_or(End::Given)?;
-            self.write(room.get(..len).unwrap_or_default()).await?;
+            self.write(send, room.get(..len).unwrap_or_default()).await?;
         }
         sending.tell(now());
         Ok(())
     }
 
-    /// Writes a message with its length.
-    async fn write(&mut self, message: &[u8]) -> Result<(), End> {
-        let frame = [&(message.len() as u16).to_be_bytes()[..], message].concat();
-        let written = timeout(self.shared.table.limits().write, self.send.write_all(&frame)).await;
-        self.shared.table.note(&self.seat, Phase::Idle);
-        match written {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(End::Given),
-        }
+    /// Writes a message with its length. Who does not read it in time is no client.
+    async fn write(&self, send: &mut SendStream, message: &[u8]) -> Result<(), End> {
+        let table = &self.shared.table;
+        table.note(&self.seat, Phase::Writing);
+        let prefix = (message.len() as u16).to_be_bytes();
+        let write = async {
+            send.write_all(&prefix).await?;
+            send.write_all(message).await
+        };
+        let written = timeout(table.limits().write, write).await;
+        let written = written.map_err(|_| End::Fatal(EXCESSIVE_LOAD))?;
+        table.note(&self.seat, Phase::Idle);
+        written.map_err(|_| End::Given)
     }
 }
 

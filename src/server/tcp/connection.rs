@@ -24,10 +24,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncWriteExt, ReadBuf};
 
 /// Octets of the length in front of a message.
-const PREFIX: usize = 2;
+pub(in crate::server) const PREFIX: usize = 2;
 
 /// The longest message with its length.
-const FRAME: usize = PREFIX + 65_535;
+pub(in crate::server) const FRAME: usize = PREFIX + 65_535;
 
 /// The buffers of one thread.
 struct Scratch {

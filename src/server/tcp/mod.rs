@@ -18,7 +18,7 @@ mod stream;
 mod table;
 mod transfer;
 
-pub(super) use self::connection::Connection;
+pub(super) use self::connection::{Connection, FRAME, PREFIX};
 pub(super) use self::table::{Order, Phase, Seat};
 pub(super) use self::transfer::{Sending, tell_refused};
 

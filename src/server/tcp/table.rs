@@ -1,4 +1,4 @@
-//! Every TCP connection there is, and the limits on them.
+//! Every connection there is, by TCP, TLS, QUIC and HTTPS, and the limits on them.
 //!
 //! A connection holds a [`Seat`]: it says there what it is doing and since when, and reads there when it is told to go.
 //! The lock is taken when a connection comes or goes, when one must be pushed out and by the sweep, never per query.
