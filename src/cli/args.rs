@@ -17,21 +17,25 @@ pub(super) const FILES: [(&str, &str); 6] = [
     ("zones/NAME.zone", "a master file; that it is there is enough"),
     (
         "zones/NAME.toml",
-        "its own [mail]; or, with [zone], a zone without a file",
+        "its own [mail], [transfer]; or a zone without a file",
     ),
     ("keys/…", "DKIM keys, as opendkim-genkey or rspamd leave them"),
     ("/etc/signpost/", "where the installed service has the four above"),
-    ("/var/lib/signpost/", "Signpost's own: serials, the life of keys"),
+    (
+        "/var/lib/signpost/",
+        "Signpost's own: serials, key states, fetched zones",
+    ),
 ];
 
 /// Commands worth trying first.
-pub(super) const EXAMPLES: [(&str, &str); 7] = [
+pub(super) const EXAMPLES: [(&str, &str); 8] = [
     ("signpost", "serve, and follow every change"),
     ("signpost check", "judge all files without serving them"),
     (
         "signpost zone print example.org",
         "the finished zone, mail records and all",
     ),
+    ("signpost zone status", "which version each secondary serves"),
     ("signpost key list", "the published keys and their files"),
     (
         "signpost key rotate example.org",
@@ -176,7 +180,8 @@ pub enum ZoneCommand {
     ///
     /// Each secondary is asked for its serial over the network: those that are told of changes, the name servers
     /// of the zone among them, and those that have fetched it. Of zones fetched from primaries the next refresh and
-    /// the moment of expiry are shown. Ends with 0 if all serve what is served here, else with 1.
+    /// the moment of expiry are shown. Ends with 0 if all serve what is served here, with 1 if one does not or a zone
+    /// has no data here.
     Status {
         /// The zone, such as example.org; without it all zones that have secondaries or primaries
         #[arg(value_name = "NAME", value_parser = name)]

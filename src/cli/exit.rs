@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// All is well.
     Fine = 0,
-    /// `check` found something that will hurt, and nothing worse; a secondary lags; a message did not pass `verify`.
+    /// `check` found something that will hurt, and nothing worse; a secondary lags, or a zone has no data; a message did not pass `verify`.
     Warnings = 1,
     /// `check` found something that would not be served; any other command could not do what it was asked.
     Errors = 2,
@@ -29,7 +29,7 @@ impl Exit {
         (Self::Fine, "all is well"),
         (
             Self::Warnings,
-            "`check` found what will hurt; a secondary lags; not all passed `verify`",
+            "`check` found what will hurt; a secondary lags, a zone has no data; not all passed `verify`",
         ),
         (
             Self::Errors,

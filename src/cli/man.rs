@@ -56,7 +56,9 @@ fn command_page() -> io::Result<String> {
     roff.control("SH", ["SIGNALS"]);
     roff.control("TP", []);
     roff.text([bold("SIGHUP")]);
-    roff.text([roman("Read everything again.")]);
+    roff.text([roman(
+        "Read everything again, and ask the primaries of zones that are fetched.",
+    )]);
     roff.control("TP", []);
     roff.text([bold("SIGTERM"), roman(", "), bold("SIGINT")]);
     roff.text([roman("Stop.")]);
@@ -156,7 +158,8 @@ fn config_page() -> String {
     paragraphs(
         &mut roff,
         "What follows is the mail policy of every zone. The file zones/NAME.toml may have a [mail] of its own, \
-         which is laid over this one key by key; a list or a text replaces the one here. Each of the tables may \
+         which is laid over this one key by key; a list or a text replaces the one here. Into a zone that is fetched from \
+         primaries nothing is put unless its own file has a [mail], and into a catalog never. Each of the tables may \
          have a ttl, as a duration such as \"1h\" or in seconds; without it the zone decides.",
     );
     describe_options(&mut roff, MAIL_OPTIONS);

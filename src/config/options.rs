@@ -195,7 +195,8 @@ pub const OPTIONS: &[OptionRow] = &[
         example: r#"zones = "zones""#,
         text: "Where the zone files are. NAME.zone is the master file of the zone NAME, and its presence is \
                the configuration; NAME.toml beside it holds what is particular to that zone. Without a master \
-               file, NAME.toml can make a zone of its own: see ZONES WITHOUT A FILE. Sub-folders are fine; \
+               file, NAME.toml can make a zone of its own, see ZONES WITHOUT A FILE and CATALOGS, or have one fetched, see \
+               transfer.primaries. Sub-folders are fine; \
                root.zone is the root.",
     },
     OptionRow {
@@ -213,8 +214,9 @@ pub const OPTIONS: &[OptionRow] = &[
         default: r#""/var/lib/signpost""#,
         change: Change::Restart,
         example: r#"state = "/var/lib/signpost""#,
-        text: "Signpost's own directory: published serials and the life of keys. It must be writable and \
-               must survive a restart, or serials may go backwards.",
+        text: "Signpost's own directory: published serials, the life of keys, what changed in zones that somebody may \
+               fetch, zones that are fetched (transferred/NAME.zone), the control socket. It must be writable and must \
+               survive a restart, or serials may go backwards.",
     },
     OptionRow {
         key: "workers",
@@ -374,7 +376,8 @@ pub const OPTIONS: &[OptionRow] = &[
         change: Change::AtOnce,
         example: r#"primaries = [{ address = "203.0.113.1", key = "hoster" }]"#,
         text: "The servers that the zone is fetched from, which makes this one a secondary; to be written into \
-               NAME.toml, with no NAME.zone beside it. They are asked in this order. Their NOTIFY is heeded. One with \
+               NAME.toml, with no NAME.zone beside it and no [zone] in it. Without a [mail] in it the zone is served as it \
+               comes. Beside [catalog] they are those of the zones that it lists, too. They are asked in this order. Their NOTIFY is heeded. One with \
                tls = \"NAME\" is asked over TLS (RFC 9103), on port 853 unless one is written, must show a certificate \
                for that name, and is never asked without.",
     },

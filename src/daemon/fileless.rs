@@ -56,9 +56,13 @@ pub(super) fn policy_without_zone(path: &Path, apex: &Name) -> Finding {
     let stem = stem.file_name().unwrap_or_default().to_string_lossy();
     Finding::warning(
         "policy-without-zone",
-        format!("there is no zone {apex} for this file: no {stem} is beside it, and it has no [zone]"),
         format!(
-            "add {stem}, or write [zone] with `nameservers = [\"ns1.example.org\", …]` here for a zone without a file"
+            "there is no zone {apex} for this file: no {stem} is beside it, and it has no [zone], no [catalog] and no \
+             primaries"
+        ),
+        format!(
+            "add {stem}, or write [zone] with `nameservers = [\"ns1.example.org\", …]` here for a zone without a file, \
+             [transfer] with `primaries = [\"203.0.113.1\"]` for one that is fetched, or [catalog] for a list of zones"
         ),
     )
     .at(Place::file(path))
