@@ -29,7 +29,7 @@ impl Exit {
         (Self::Fine, "all is well"),
         (
             Self::Warnings,
-            "`check` found what will hurt; a secondary lags, a zone has no data; not all passed `verify`",
+            "`check` warns; a secondary lags, a zone has no data; not all pass `verify`",
         ),
         (
             Self::Errors,
