@@ -246,6 +246,89 @@ fn who_does_not_read_has_to_go() {
     house.assert_unharmed();
 }
 
+/// Each answer that is made is held until the client has read it.
+#[test]
+fn who_does_not_read_has_few_answers_made() {
+    let authority = Authority::new();
+    let (mut house, ports) = support::house(&authority, "");
+    let big: String = (0..200)
+        .map(|i| format!("big TXT \"{i:03}{}\"\n", "x".repeat(200)))
+        .collect();
+    house.write("zones/example.org.zone", format!("{ZONE}{big}"));
+    house.start(&["example.org"]);
+    let query = Query {
+        id: 0,
+        ..Query::new(name("big.example.org"), TXT)
+    };
+    let query = query.encode();
+    let answered = || {
+        let status = house.command(&["status"]);
+        let status = String::from_utf8_lossy(&status.stdout).into_owned();
+        let (before, _) = status.split_once(" over TCP").unwrap();
+        before.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
+    };
+    // What is asked after them is answered, and is not of theirs.
+    let small = Query::new(name("example.org"), SOA).encode();
+    let settled = |before: u32| {
+        wait_for("some answers", || (answered() >= before + 8).then_some(()));
+        support::tls_bytes(ports.dot, authority.client("dot", None), &small).unwrap();
+        answered() - before - 1
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let before = answered();
+    let mut unread = runtime.block_on(async {
+        let mut config = support::quic_config(authority.client("doq", None));
+        let mut transport = quinn::TransportConfig::default();
+        transport.stream_receive_window(1000u32.into());
+        config.transport_config(Arc::new(transport));
+        let endpoint = support::quic_client(authority.client("doq", None));
+        let by_quic = endpoint.connect_with(config, ports.doq, NS1).unwrap().await.unwrap();
+        let mut unread = vec![];
+        for _ in 0..32 {
+            let (mut ask, answer) = by_quic.open_bi().await.unwrap();
+            let framed = [&(query.len() as u16).to_be_bytes()[..], &query].concat();
+            ask.write_all(&framed).await.unwrap();
+            ask.finish().unwrap();
+            unread.push(answer);
+        }
+        unread
+    });
+    // Beside those that are under way, what waits in QUIC: no more than two frames.
+    let made = settled(before);
+    assert!(made <= 8 + 3, "{made}");
+    runtime.block_on(async {
+        let mut reading = tokio::task::JoinSet::new();
+        for mut answer in unread.drain(..) {
+            reading.spawn(async move { answer.read_to_end(1 << 17).await.unwrap().len() });
+        }
+        assert!(reading.join_all().await.iter().all(|len| *len > 40_000));
+    });
+    let before = answered();
+    let _unread = runtime.block_on(async {
+        let by_https = support::connect(ports.doh, authority.client("h2", None)).await.unwrap();
+        let (mut client, connection) = h2::client::Builder::new()
+            .initial_window_size(1000)
+            .handshake::<_, bytes::Bytes>(by_https)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let mut unread = vec![];
+        for _ in 0..32 {
+            client = client.ready().await.unwrap();
+            let (response, mut body) = client.send_request(post(), false).unwrap();
+            body.send_data(query.clone().into(), true).unwrap();
+            unread.push(response);
+        }
+        unread
+    });
+    let made = settled(before);
+    assert!(made <= 8, "{made}");
+    house.assert_unharmed();
+}
+
 #[test]
 fn who_only_begins_to_ask_is_idle() {
     let authority = Authority::new();
