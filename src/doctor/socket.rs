@@ -11,7 +11,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Socket {
     /// TCP; no host means every address.
-    Inet { host: Option<String>, port: String },
+    Inet {
+        host: Option<String>,
+        port: String,
+    },
     Unix(PathBuf),
 }
 
@@ -24,7 +27,9 @@ impl Socket {
         match text.split_once(':')? {
             ("local" | "unix", path) if path.starts_with('/') => Some(Self::Unix(path.into())),
             ("inet" | "inet6", rest) => {
-                let (port, host) = rest.split_once('@').map_or((rest, None), |(port, host)| (port, Some(host)));
+                let (port, host) = rest
+                    .split_once('@')
+                    .map_or((rest, None), |(port, host)| (port, Some(host)));
                 let host = host.map(bare).filter(|host| !host.is_empty());
                 (!port.is_empty()).then(|| Self::Inet {
                     host: host.map(str::to_owned),
@@ -134,7 +139,11 @@ mod tests {
             assert!(postfix.reaches(&milter), "{milter:?} {postfix:?}");
         }
         let milter = Socket::of_milter("inet:12345@localhost").unwrap();
-        for other in ["inet:localhost:12346", "inet:192.0.2.1:12345", "unix:/run/opendkim.sock"] {
+        for other in [
+            "inet:localhost:12346",
+            "inet:192.0.2.1:12345",
+            "unix:/run/opendkim.sock",
+        ] {
             assert!(!Socket::of_postfix(other).unwrap().reaches(&milter), "{other}");
         }
         for wrong in ["12345", "inet:", "local:relative", ""] {

@@ -20,20 +20,20 @@ const MAX_REPORTED: usize = 20;
 
 /// A row of a KeyTable, without its line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct KeyRow {
+pub(crate) struct KeyRow {
     /// The name that SigningTable rows refer to.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The signing domain; `None` for `%`.
-    pub(super) domain: Option<Name>,
+    pub(crate) domain: Option<Name>,
     /// The selector, lower case.
-    pub(super) selector: String,
+    pub(crate) selector: String,
     /// Where the key is.
-    pub(super) key: KeyAt,
+    pub(crate) key: KeyAt,
 }
 
 /// The third field of a KeyTable row.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum KeyAt {
+pub(crate) enum KeyAt {
     /// A path as it is written, `%` in place.
     File(String),
     /// Written into the table; the public half of it.
@@ -42,11 +42,11 @@ pub(super) enum KeyAt {
 
 /// A table: its rows with their lines, and what is wrong with the others.
 #[derive(Debug)]
-pub(super) struct Table<Row> {
-    pub(super) rows: Vec<(u32, Row)>,
-    pub(super) findings: Vec<Finding>,
+pub(crate) struct Table<Row> {
+    pub(crate) rows: Vec<(u32, Row)>,
+    pub(crate) findings: Vec<Finding>,
     /// Names and lines of rows that cannot be read, so that their last good reading can stay.
-    pub(super) broken: Vec<(u32, String)>,
+    pub(crate) broken: Vec<(u32, String)>,
 }
 
 impl<Row> Default for Table<Row> {
@@ -61,15 +61,17 @@ impl<Row> Default for Table<Row> {
 
 /// A row of a SigningTable: whose mail is signed, by which key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct SigningRow {
+pub(crate) struct SigningRow {
+    /// The pattern as it is written.
+    pub(crate) pattern: Box<str>,
     /// The domain that the pattern stands for; `None` where a wildcard stands for many.
-    pub(super) domain: Option<Name>,
+    pub(crate) domain: Option<Name>,
     /// The name of the KeyTable row.
-    pub(super) key_name: String,
+    pub(crate) key_name: String,
 }
 
 /// Reads a KeyTable.
-pub(super) fn read_key_table(file: &Path, content: &[u8]) -> Table<KeyRow> {
+pub(crate) fn read_key_table(file: &Path, content: &[u8]) -> Table<KeyRow> {
     let mut table = Table::default();
     for (line, name, value) in rows(content) {
         match key_row(file, name, value) {
@@ -93,7 +95,7 @@ pub(super) fn read_key_table(file: &Path, content: &[u8]) -> Table<KeyRow> {
 }
 
 /// Reads a SigningTable.
-pub(super) fn read_signing_table(file: &Path, content: &[u8]) -> Table<SigningRow> {
+pub(crate) fn read_signing_table(file: &Path, content: &[u8]) -> Table<SigningRow> {
     let mut table = Table::default();
     for (line, pattern, value) in rows(content) {
         // The second field is the signer (`i=`), of no interest here.
@@ -115,7 +117,13 @@ pub(super) fn read_signing_table(file: &Path, content: &[u8]) -> Table<SigningRo
             Some(domain) => text(key_name).replace('%', domain.to_string().trim_end_matches('.')),
             None => text(key_name),
         };
-        table.rows.push((line, SigningRow { domain, key_name }));
+        let pattern = text(pattern).into_boxed_str();
+        let row = SigningRow {
+            pattern,
+            domain,
+            key_name,
+        };
+        table.rows.push((line, row));
     }
     cap(&mut table.findings, file);
     table

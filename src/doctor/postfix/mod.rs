@@ -25,7 +25,11 @@ pub(super) struct Listening {
 
 /// By which parameter mail gets to milters, which program heeds it, and which mail that is.
 const WAYS: [(&str, &str, &str); 2] = [
-    ("smtpd_milters", "smtpd", "mail that comes by SMTP, as from mail programs"),
+    (
+        "smtpd_milters",
+        "smtpd",
+        "mail that comes by SMTP, as from mail programs",
+    ),
     (
         "non_smtpd_milters",
         "cleanup",
@@ -79,14 +83,8 @@ fn reach(
     listening: &Listening,
     (milters, program): (&str, &str),
 ) -> Option<Finding> {
-    let chroot = settings.chroot(program);
     let meant = real(machine, &listening.socket);
-    let seen = |milter: &&str| Socket::of_postfix(milter).map(|socket| seen_from(machine, settings, &socket, &chroot));
-    let found = files::milters(milters)
-        .iter()
-        .filter_map(seen)
-        .any(|socket| socket.reaches(&meant));
-    if !found {
+    if !leads(machine, settings, &listening.socket, milters, program) {
         return Some(elsewhere(&listening.socket, settings, (milters, program)));
     }
     let (Socket::Unix(path), Some(postfix)) = (&meant, accounts.user(&settings.get("mail_owner"))) else {
@@ -113,7 +111,10 @@ fn reach(
         Err(Obstacle::Missing(_)) if path.starts_with("/run") && !machine.is_this() => return None,
         Err(obstacle) => obstacle,
     };
-    let what = format!("Postfix's user `{}` cannot connect to OpenDKIM: {obstacle}", postfix.name);
+    let what = format!(
+        "Postfix's user `{}` cannot connect to OpenDKIM: {obstacle}",
+        postfix.name
+    );
     let cure = match &obstacle {
         Obstacle::Missing(_) => obstacle.cure(&listening.group),
         _ => format!(
@@ -122,6 +123,15 @@ fn reach(
         ),
     };
     Some(Finding::error("postfix-socket-access", what, cure))
+}
+
+/// Does one of `milters`, as `program` sees it, lead to what listens at `socket`?
+pub(super) fn leads(machine: &Machine, settings: &Settings, socket: &Socket, milters: &str, program: &str) -> bool {
+    let chroot = settings.chroot(program);
+    let meant = real(machine, socket);
+    let seen = files::milters(milters).into_iter().filter_map(Socket::of_postfix);
+    seen.map(|socket| seen_from(machine, settings, &socket, &chroot))
+        .any(|socket| socket.reaches(&meant))
 }
 
 fn elsewhere(socket: &Socket, settings: &Settings, (milters, program): (&str, &str)) -> Finding {
@@ -179,13 +189,7 @@ fn overridden(machine: &Machine, settings: &Settings, listening: Option<&Listeni
             continue;
         };
         let value = files::expand(raw, &|name| Some(settings.get(name)));
-        let chroot = settings.chroot("smtpd");
-        let leads = listening.is_none_or(|listening| {
-            let meant = real(machine, &listening.socket);
-            let seen = files::milters(&value).into_iter().filter_map(Socket::of_postfix);
-            seen.map(|socket| seen_from(machine, settings, &socket, &chroot))
-                .any(|socket| socket.reaches(&meant))
-        });
+        let leads = listening.is_none_or(|listening| leads(machine, settings, &listening.socket, &value, "smtpd"));
         if !leads || files::milters(&value).is_empty() {
             let what = format!(
                 "the service `{}` has milters of its own, `{value}`: mail that comes by it is not signed",
@@ -224,7 +228,10 @@ fn action(machine: &Machine, settings: &Settings) -> Option<Finding> {
 
 fn protocol(machine: &Machine, settings: &Settings) -> Option<Finding> {
     let version = settings.get("milter_protocol");
-    let number = version.split_whitespace().next().and_then(|word| word.parse::<u32>().ok());
+    let number = version
+        .split_whitespace()
+        .next()
+        .and_then(|word| word.parse::<u32>().ok());
     if number == Some(6) {
         return None;
     }

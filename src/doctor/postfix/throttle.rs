@@ -89,7 +89,9 @@ impl Throttle {
                 let hourly = 3600 / delay;
                 let idle = match concurrency {
                     1 => String::new(),
-                    _ => format!("; a rate delay makes it one at a time, so the concurrency limit of {concurrency} is idle"),
+                    _ => format!(
+                        "; a rate delay makes it one at a time, so the concurrency limit of {concurrency} is idle"
+                    ),
                 };
                 format!(
                     "one domain gets a delivery every {delay} s, {hourly} an hour, of up to {recipients} recipients \
