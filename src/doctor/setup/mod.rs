@@ -38,12 +38,9 @@ impl Plan {
         self.drafts.is_empty()
     }
 
-    /// Puts it in force, file by file; stops at the first that cannot be written.
-    pub fn write(&self, machine: &Machine, now: SystemTime) -> Result<Vec<Written>, WriteError> {
-        self.drafts
-            .iter()
-            .map(|draft| write::write(machine, draft, now))
-            .collect()
+    /// Puts it in force, file by file as they are asked for.
+    pub fn write(&self, machine: &Machine, now: SystemTime) -> impl Iterator<Item = Result<Written, WriteError>> {
+        self.drafts.iter().map(move |draft| write::write(machine, draft, now))
     }
 
     /// What remains to be done by hand, a line each.

@@ -4,6 +4,7 @@
 use super::draft::Draft;
 use crate::doctor::machine::Machine;
 use rustix::fs::{Gid, Uid};
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -36,6 +37,16 @@ pub struct Written {
     pub path: PathBuf,
     /// `None` where there was no file.
     pub backup: Option<PathBuf>,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "wrote {}", self.path.display())?;
+        match &self.backup {
+            Some(backup) => write!(f, ", was {}", backup.display()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Writes one draft.
