@@ -30,7 +30,7 @@ impl Exit {
         (Self::Fine, "all is well"),
         (
             Self::Warnings,
-            "`check` or `doctor` found what will hurt; a secondary lags; not all passed `verify`",
+            "`check` or `doctor` warns; a secondary lags; `verify` finds no pass",
         ),
         (Self::Errors, "they found what fails now; or a command failed"),
         (Self::Usage, "the command line is wrong"),
