@@ -51,8 +51,8 @@ pub fn examine(machine: &Machine, config: Option<&Config>) -> Examined {
     match &signer {
         None => findings.push(opendkim::missing(machine)),
         Some(signer) => {
-            findings.extend(opendkim::judge(machine, signer));
             let judged: Judged = tables::judge(machine, &accounts, signer);
+            findings.extend(opendkim::judge(machine, signer, &judged.keys));
             findings.extend(judged.findings);
             keys = judged.keys;
         }

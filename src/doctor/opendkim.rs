@@ -6,6 +6,7 @@ use super::conf::{CONF, DataSet};
 use super::machine::Machine;
 use super::signer::{self, Signer};
 use super::socket::Socket;
+use super::tables::{SigningKey, bare};
 use crate::finding::{Finding, Place};
 use std::path::Path;
 
@@ -17,14 +18,14 @@ pub(super) fn missing(machine: &Machine) -> Finding {
 }
 
 /// Everything there is to say of the options; the tables and keys are judged elsewhere.
-pub(super) fn judge(machine: &Machine, signer: &Signer) -> Vec<Finding> {
+pub(super) fn judge(machine: &Machine, signer: &Signer, keys: &[SigningKey]) -> Vec<Finding> {
     let mut findings = signer.conf.findings.clone();
     findings.extend(mode(machine, signer));
     findings.extend(user(signer));
     findings.extend(socket(machine, signer));
     findings.extend(pid_file(machine, signer));
     for option in ["InternalHosts", "ExternalIgnoreList"] {
-        findings.extend(hosts(machine, signer, option));
+        findings.extend(hosts(machine, signer, option, keys));
     }
     findings
 }
@@ -149,33 +150,62 @@ fn pid_file(machine: &Machine, signer: &Signer) -> Option<Finding> {
 }
 
 /// Hosts whose mail is signed, or who may send as the domain unsigned.
-fn hosts(machine: &Machine, signer: &Signer, option: &str) -> Option<Finding> {
-    let (setting, set) = signer.conf.data_set(option)?;
-    let entries: Vec<String> = match set {
-        DataSet::List(entries) => entries,
-        DataSet::Other(_) => return None,
+fn hosts(machine: &Machine, signer: &Signer, option: &str, keys: &[SigningKey]) -> Vec<Finding> {
+    let Some((setting, set)) = signer.conf.data_set(option) else {
+        return vec![];
+    };
+    let set_at = setting.place(machine);
+    let entries: Vec<(String, Place)> = match set {
+        DataSet::List(entries) => entries.into_iter().map(|entry| (entry, set_at.clone())).collect(),
+        DataSet::Other(_) => return vec![],
         DataSet::File { path, .. } => {
             let path = signer.absolute(&path);
             if let Some(finding) = unreadable(machine, signer, &path, option) {
-                return Some(finding.at(setting.place(machine)));
+                return vec![finding.at(set_at)];
             }
-            let text = machine.text(&path).unwrap_or_default();
-            let lines = text
-                .lines()
-                .map(|line| line.split('#').next().unwrap_or_default().trim());
-            lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
+            lines(machine, &path)
         }
     };
-    let is_here = |entry: &String| {
-        ["localhost", "0.0.0.0/0", "::/0"].contains(&entry.as_str()) || entry.starts_with("127.") || entry == "::1"
-    };
-    if option != "InternalHosts" || entries.iter().any(is_here) {
-        return None;
+    if option != "InternalHosts" {
+        return vec![];
     }
-    let what =
-        "neither `127.0.0.1` nor `localhost` is among the internal hosts: mail of this machine is verified, not signed";
-    let cure = "add lines `127.0.0.1`, `::1` and `localhost`";
-    Some(Finding::error("opendkim-internal-hosts", what, cure).at(setting.place(machine)))
+    let foreign = entries.iter().filter(|(entry, _)| is_foreign(entry, keys));
+    let mut findings: Vec<Finding> = foreign
+        .map(|(entry, place)| {
+            let what = format!("mail that comes from {entry} is signed as yours; remove the host if you do not run it");
+            Finding::note("opendkim-host-trusted", what).at(place.clone())
+        })
+        .collect();
+    let is_here = |entry: &str| ["localhost", "0.0.0.0/0", "::/0", "::1"].contains(&entry) || entry.starts_with("127.");
+    if !entries.iter().any(|(entry, _)| is_here(entry)) {
+        let what = "neither `127.0.0.1` nor `localhost` is among the internal hosts: mail of this machine is verified, \
+                    not signed";
+        let cure = "add lines `127.0.0.1`, `::1` and `localhost`";
+        findings.push(Finding::error("opendkim-internal-hosts", what, cure).at(set_at));
+    }
+    findings
+}
+
+/// The entries of a file of hosts, and where they stand.
+fn lines(machine: &Machine, path: &Path) -> Vec<(String, Place)> {
+    let text = machine.text(path).unwrap_or_default();
+    let here = machine.here(path);
+    let entries = text
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim());
+    (1..)
+        .zip(entries)
+        .filter(|(_, entry)| !entry.is_empty())
+        .map(|(line, entry)| (entry.to_owned(), Place::line(&here, line)))
+        .collect()
+}
+
+/// Is it the name of a host, and of none in a domain that is signed for?
+fn is_foreign(entry: &str, keys: &[SigningKey]) -> bool {
+    let name = entry.trim_start_matches(['!', '.']).to_ascii_lowercase();
+    let is_name = name.contains('.') && name.contains(|c: char| c.is_ascii_lowercase()) && !name.contains([':', '/']);
+    let mut domains = keys.iter().filter_map(|key| key.domain.as_ref()).map(bare);
+    is_name && !domains.any(|domain| name == domain || name.ends_with(&format!(".{domain}")))
 }
 
 /// A file that OpenDKIM's user has to read.

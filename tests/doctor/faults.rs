@@ -263,3 +263,17 @@ fn a_default_that_nobody_heeds_is_a_note() {
     std::fs::remove_file(machine.path("usr/lib/systemd/system/opendkim.service")).unwrap();
     assert!(machine.doctor().codes().contains(&"opendkim-socket-twice"));
 }
+
+#[test]
+fn signpost_may_have_the_group_by_its_unit() {
+    let machine = Machine::good();
+    machine.mode(KEY, 0o640);
+    machine.mode("etc/opendkim/example.org/mail.txt", 0o600);
+    machine.mode(FOLDER, 0o750);
+    assert_eq!(machine.doctor().codes(), ["doctor-key-unreadable"]);
+    // opendkim-keys.conf: OpenDKIM does not count who has the group by a unit.
+    let drop_in = "usr/lib/systemd/system/signpost.service.d/opendkim-keys.conf";
+    machine.write(drop_in, "[Service]\nSupplementaryGroups=opendkim\n");
+    let report = machine.doctor();
+    assert!(report.codes().is_empty(), "{:#}", report.0);
+}

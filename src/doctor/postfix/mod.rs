@@ -25,17 +25,15 @@ pub(super) struct Listening {
 
 /// By which parameter mail gets to milters, which program heeds it, and which mail that is.
 const WAYS: [(&str, &str, &str); 2] = [
-    (
-        "smtpd_milters",
-        "smtpd",
-        "mail that comes by SMTP, as from mail programs",
-    ),
+    ("smtpd_milters", "smtpd", "mail that comes by SMTP (from mail programs)"),
     (
         "non_smtpd_milters",
         "cleanup",
-        "mail from this machine by sendmail(1), as web sites send it",
+        "mail that comes by sendmail(1) (from web sites and cron)",
     ),
 ];
+
+const ACCESS: &str = "postfix-socket-access";
 
 /// Everything there is to say of Postfix.
 pub(super) fn judge(machine: &Machine, accounts: &Accounts, listening: Option<&Listening>) -> Vec<Finding> {
@@ -54,7 +52,10 @@ pub(super) fn judge(machine: &Machine, accounts: &Accounts, listening: Option<&L
             findings.push(Finding::error("postfix-no-milter", what, cure).at(place()));
         } else if let Some(listening) = listening {
             let finding = reach(machine, accounts, &settings, listening, (&milters, program));
-            findings.extend(finding.map(|finding| finding.at(place())));
+            // Both programs run as the same user: what keeps it from connecting is told once.
+            let is_new =
+                |new: &Finding| new.code != ACCESS || findings.iter().all(|told: &Finding| told.code != ACCESS);
+            findings.extend(finding.filter(is_new).map(|finding| finding.at(place())));
         }
     }
     findings.extend(overridden(machine, &settings, listening));
@@ -122,7 +123,7 @@ fn reach(
             postfix.name, listening.group
         ),
     };
-    Some(Finding::error("postfix-socket-access", what, cure))
+    Some(Finding::error(ACCESS, what, cure))
 }
 
 /// Does one of `milters`, as `program` sees it, lead to what listens at `socket`?
