@@ -14,7 +14,7 @@
 //! | 1 the protocol | [`name`] [`record`] [`message`] [`tsig`] [`tls`], [`finding`], the shape of advice to the operator, and `throttle` |
 //! | 2 the data | [`zonefile`] [`zone`] [`keys`] [`mail`] [`catalog`] |
 //! | 3 the engine | [`compose`] [`publish`] [`rotate`] [`transfer`] [`answer`] |
-//! | 4 the edges | [`config`] [`watch`] [`exchange`] [`server`] [`signer`] [`control`] [`verify`] [`cli`] [`daemon`] |
+//! | 4 the edges | [`config`] [`watch`] [`exchange`] [`server`] [`signer`] [`control`] [`verify`] [`doctor`] [`cli`] [`daemon`] |
 //!
 //! Floors 1 to 3 are pure but for [`publish`]'s state store: bytes, records and time come in as
 //! arguments, so that everything can be tested, fuzzed and compared with other servers.
@@ -43,6 +43,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod doctor;
 pub mod exchange;
 pub mod server;
 pub mod signer;

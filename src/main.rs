@@ -1,18 +1,21 @@
 //! The `signpost` program: takes the command line apart and hands over.
 
-use signpost::cli::args::{KeyCommand, Purpose, VerifyOptions, ZoneCommand};
+use signpost::cli::args::{KeyCommand, Purpose, SetupCommand, VerifyOptions, ZoneCommand};
 use signpost::cli::lines::Lines;
 use signpost::cli::{Args, Command, Exit, Paint, check, man};
-use signpost::config::{Config, LogLevel, find};
+use signpost::config::{Config, ConfigError, LogLevel, find};
 use signpost::control::{self, Request};
 use signpost::daemon;
+use signpost::doctor::machine::Machine;
+use signpost::doctor::{self, setup};
+use signpost::finding::Finding;
 use signpost::name::Name;
 use signpost::verify::{self, reply, report};
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
@@ -28,6 +31,8 @@ fn run(args: &Args) -> Exit {
     match args.command() {
         Command::Man { dir } => return write_manual(&dir),
         Command::Verify(options) => return examine(options),
+        Command::Doctor { root, json } => return diagnose(args.config.as_deref(), root, json),
+        Command::Setup(command) => return set_up(args.config.as_deref(), command),
         _ => {}
     }
     let config = match find::locate(args.config.as_deref()).and_then(|path| find::load(&path)) {
@@ -87,7 +92,7 @@ fn run(args: &Args) -> Exit {
         ),
         Command::Reload => ask(&config, &Request::Reload),
         Command::Status => ask(&config, &Request::Status),
-        Command::Man { .. } | Command::Verify(_) => Exit::Fine,
+        Command::Man { .. } | Command::Verify(_) | Command::Doctor { .. } | Command::Setup(_) => Exit::Fine,
     }
 }
 
@@ -125,20 +130,88 @@ fn judge(config: Config, json: bool) -> Exit {
         Ok(checked) => checked,
         Err(error) => return complain(&error, Exit::Errors),
     };
-    check::sort(&mut checked.findings);
     let scope = format!("{} zones and {} keys", checked.zones, checked.keys);
+    report(&mut checked.findings, &scope, json)
+}
+
+/// Shows findings, and ends as the worst of them.
+fn report(findings: &mut [Finding], scope: &str, json: bool) -> Exit {
+    check::sort(findings);
     let mut lines = Lines::default();
+    let line_of = |place: &_| lines.get(place);
     if json {
-        say(&check::json(&checked.findings, &scope, |place| lines.get(place)));
+        say(&check::json(findings, scope, line_of));
     } else {
-        say(&check::text(
-            &checked.findings,
-            &scope,
-            |place| lines.get(place),
-            Paint::for_stdout(),
-        ));
+        say(&check::text(findings, scope, line_of, Paint::for_stdout()));
     }
-    Exit::of_findings(&checked.findings)
+    Exit::of_findings(&*findings)
+}
+
+/// Judges the mail machine, with Signpost's configuration if there is one that can be read.
+fn diagnose(config: Option<&Path>, root: Option<PathBuf>, json: bool) -> Exit {
+    let machine = Machine::at(root.unwrap_or_else(|| PathBuf::from("/")));
+    let (config, fault) = match nearby_config(&machine, config) {
+        Ok(config) => (config, None),
+        Err(error) => (None, Some(error.finding())),
+    };
+    let mut examined = doctor::examine(&machine, config.as_ref());
+    examined.findings.extend(fault);
+    report(&mut examined.findings, &examined.scope, json)
+}
+
+/// Shows what is missing, and writes it if that was asked for.
+fn set_up(config: Option<&Path>, command: SetupCommand) -> Exit {
+    let (root, write) = match &command {
+        SetupCommand::Opendkim { root, write } | SetupCommand::Postfix { root, write, .. } => (root.clone(), *write),
+    };
+    let machine = Machine::at(root.unwrap_or_else(|| PathBuf::from("/")));
+    let plan = match command {
+        SetupCommand::Opendkim { .. } => match nearby_config(&machine, config) {
+            Ok(config) => setup::opendkim(&machine, config.as_ref()),
+            Err(error) => return complain(&error, Exit::Config),
+        },
+        SetupCommand::Postfix { throttle, .. } => match setup::postfix(&machine, throttle) {
+            Some(plan) => plan,
+            None => return complain(&"Postfix has no main.cf here; `apt-get install postfix`", Exit::Errors),
+        },
+    };
+    if plan.is_empty() {
+        say("nothing is missing\n");
+    }
+    say(&plan.to_string());
+    if write {
+        for written in plan.write(&machine, SystemTime::now()) {
+            match written {
+                Ok(file) => say(&format!("{file}\n")),
+                Err(error) => return complain(&error, Exit::Errors),
+            }
+        }
+    } else if !plan.is_empty() {
+        say("nothing was written; --write does it\n");
+    }
+    plan.advice().iter().for_each(|line| say(&format!("{line}\n")));
+    Exit::Fine
+}
+
+/// Signpost's configuration of a machine: the one that was named, else of this machine the one that `serve` would
+/// find, of another the installed one. `None` where there is none.
+fn nearby_config(machine: &Machine, given: Option<&Path>) -> Result<Option<Config>, ConfigError> {
+    let path = match given {
+        Some(given) => given.to_owned(),
+        None if machine.is_this() => match find::locate(None) {
+            Ok(path) => path,
+            Err(_) => return Ok(None),
+        },
+        None => {
+            let installed = find::CANDIDATES[1];
+            let path = machine.here(Path::new(installed));
+            if !path.exists() {
+                return Ok(None);
+            }
+            path
+        }
+    };
+    find::load(&path).map(Some)
 }
 
 /// Sends an order to the running server and prints what it says.

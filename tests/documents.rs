@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What a finding's code can begin with.
-const FAMILIES: [&str; 27] = [
+const FAMILIES: [&str; 30] = [
     "activation",
     "catalog",
     "compose",
@@ -18,12 +18,15 @@ const FAMILIES: [&str; 27] = [
     "directory",
     "dkim",
     "dmarc",
+    "doctor",
     "key",
     "listen",
     "mta-sts",
     "never",
     "open-files",
+    "opendkim",
     "policy",
+    "postfix",
     "record",
     "sender-id",
     "serial",
@@ -38,6 +41,9 @@ const FAMILIES: [&str; 27] = [
     "zone",
     "historic",
 ];
+
+/// What looks like a code and is the name of a program.
+const PROGRAMS: [&str; 1] = ["opendkim-genkey"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -66,6 +72,7 @@ fn codes(text: &str, mark: char) -> BTreeSet<String> {
                 .all(|octet| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-')
         })
         .filter(|word| word.contains('-') && FAMILIES.iter().any(|family| word.starts_with(&format!("{family}-"))))
+        .filter(|word| !PROGRAMS.contains(word))
         .map(str::to_owned)
         .collect()
 }

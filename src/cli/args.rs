@@ -28,9 +28,10 @@ pub(super) const FILES: [(&str, &str); 6] = [
 ];
 
 /// Commands worth trying first.
-pub(super) const EXAMPLES: [(&str, &str); 8] = [
+pub(super) const EXAMPLES: [(&str, &str); 9] = [
     ("signpost", "serve, and follow every change"),
     ("signpost check", "judge all files without serving them"),
+    ("signpost doctor", "judge OpenDKIM, its keys and Postfix"),
     (
         "signpost zone print example.org",
         "the finished zone, mail records and all",
@@ -88,6 +89,24 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+
+    /// Judge the mail machine around the name server: OpenDKIM, its keys, and Postfix
+    ///
+    /// Looks at opendkim.conf, KeyTable and SigningTable, owners and modes of keys, what is published for them, sockets,
+    /// milters and throttling, and reports as `check` does, with the same exit codes. Changes nothing, and needs no
+    /// signpost.toml.
+    Doctor {
+        /// Look at the machine whose root directory is DIR
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+        /// Report as JSON, one object with the list of findings
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Show what is missing so that mail is signed, and write it if told to
+    #[command(subcommand, subcommand_value_name = "PROGRAM", subcommand_help_heading = "Programs")]
+    Setup(SetupCommand),
 
     /// Look at zones
     #[command(subcommand, subcommand_value_name = "COMMAND", subcommand_help_heading = "Commands")]
@@ -157,6 +176,37 @@ pub struct VerifyOptions {
     /// What sends it
     #[arg(long, value_name = "FILE", default_value = "/usr/sbin/sendmail", requires = "reply")]
     pub sendmail: PathBuf,
+}
+
+/// Which program to set up.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum SetupCommand {
+    /// opendkim.conf, TrustedHosts, KeyTable and SigningTable, with a row for every domain that has a key and none
+    ///
+    /// Shows, file by file, the lines that would go and come. What works is left as it is.
+    Opendkim {
+        /// Write the files, each after a backup FILE.before-signpost-DATE
+        #[arg(long)]
+        write: bool,
+        /// Look at the machine whose root directory is DIR
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+    },
+
+    /// The milters of main.cf, so that all mail gets to OpenDKIM
+    ///
+    /// Shows the lines that would go and come. What works is left as it is.
+    Postfix {
+        /// Write the file, after a backup FILE.before-signpost-DATE
+        #[arg(long)]
+        write: bool,
+        /// Look at the machine whose root directory is DIR
+        #[arg(long, value_name = "DIR")]
+        root: Option<PathBuf>,
+        /// Slow down mail to others, too: a pause between deliveries to a domain, few recipients each
+        #[arg(long)]
+        throttle: bool,
+    },
 }
 
 /// What to do with zones.

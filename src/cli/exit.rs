@@ -8,9 +8,10 @@ use std::process::ExitCode;
 pub enum Exit {
     /// All is well.
     Fine = 0,
-    /// `check` found something that will hurt, and nothing worse; a secondary lags, or a zone has no data; a message did not pass `verify`.
+    /// `check` or `doctor` found something that will hurt, and nothing worse; a secondary lags, or a zone has no data; a
+    /// message did not pass `verify`.
     Warnings = 1,
-    /// `check` found something that would not be served; any other command could not do what it was asked.
+    /// `check` found something that would not be served, `doctor` what keeps mail from being signed; any other command could not do what it was asked.
     Errors = 2,
     /// The command line makes no sense (`EX_USAGE` of sysexits.h).
     Usage = 64,
@@ -29,12 +30,9 @@ impl Exit {
         (Self::Fine, "all is well"),
         (
             Self::Warnings,
-            "`check` warns; a secondary lags, a zone has no data; not all pass `verify`",
+            "`check`/`doctor` warn; secondaries lag, a zone has no data; `verify` fails",
         ),
-        (
-            Self::Errors,
-            "`check` found what would not be served; or a command failed",
-        ),
+        (Self::Errors, "they found what fails now; or a command failed"),
         (Self::Usage, "the command line is wrong"),
         (Self::NotRunning, "no running server answers"),
         (

@@ -327,7 +327,7 @@ pub(super) fn normal(path: &Path) -> PathBuf {
 }
 
 /// The record that opendkim-genkey leaves beside a key.
-pub(super) fn record_beside(file: &Path) -> PathBuf {
+pub(crate) fn record_beside(file: &Path) -> PathBuf {
     let (_, stem) = layout::classify(file);
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     // The stem is in lower case, the file's own name need not be.

@@ -45,6 +45,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use directory::KeyDirectory;
+pub(crate) use links::record_beside;
 pub(crate) use table::{KeyAt, KeyRow, SigningRow, Table, read_key_table, read_signing_table};
 
 /// The kind of a public key.
@@ -109,4 +110,25 @@ pub(crate) fn public_half(file: &Path, content: &[u8]) -> Result<String, Finding
         Err(fault) => fault,
     };
     Err(fault.advise(file, Place::file(file)))
+}
+
+/// What the content of a key file, or of the record beside one, has for `p=` (`None`: nothing, a revoked
+/// record or a foreign file), and what there is to say of it.
+pub(crate) fn public_key_in(path: &Path, content: &[u8]) -> Result<(Option<String>, Vec<Finding>), Finding> {
+    let (kind, stem) = layout::classify(path);
+    let expected = reading::Expectation {
+        kind,
+        stem: &stem,
+        is_meant: true,
+    };
+    let read = reading::read(content, expected).map_err(|fault| fault.advise(path, Place::file(path)))?;
+    let Some((reading, findings)) = read else {
+        return Ok((None, vec![]));
+    };
+    let key = match reading {
+        reading::Reading::Key(key, _) => Some(key),
+        reading::Reading::Text(text) => text.key,
+    };
+    let at_file = |finding: Finding| finding.at(Place::file(path));
+    Ok((key.map(|key| key.base64()), findings.into_iter().map(at_file).collect()))
 }

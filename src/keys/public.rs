@@ -24,7 +24,7 @@ const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PublicKey {
     /// What kind.
-    pub(super) algorithm: Algorithm,
+    pub(crate) algorithm: Algorithm,
     /// SubjectPublicKeyInfo for RSA, as opendkim-genkey and every verifier have it; the 32 octets
     /// for Ed25519 (RFC 8463 §4).
     octets: Box<[u8]>,
@@ -39,7 +39,7 @@ pub(super) enum Half {
 
 impl PublicKey {
     /// The value of `p=`.
-    pub(super) fn base64(&self) -> String {
+    pub(crate) fn base64(&self) -> String {
         STANDARD.encode(&self.octets)
     }
 

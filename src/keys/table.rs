@@ -62,6 +62,8 @@ impl<Row> Default for Table<Row> {
 /// A row of a SigningTable: whose mail is signed, by which key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SigningRow {
+    /// The pattern as it is written.
+    pub(crate) pattern: Box<str>,
     /// The domain that the pattern stands for; `None` where a wildcard stands for many.
     pub(crate) domain: Option<Name>,
     /// The name of the KeyTable row.
@@ -115,7 +117,13 @@ pub(crate) fn read_signing_table(file: &Path, content: &[u8]) -> Table<SigningRo
             Some(domain) => text(key_name).replace('%', domain.to_string().trim_end_matches('.')),
             None => text(key_name),
         };
-        table.rows.push((line, SigningRow { domain, key_name }));
+        let pattern = text(pattern).into_boxed_str();
+        let row = SigningRow {
+            pattern,
+            domain,
+            key_name,
+        };
+        table.rows.push((line, row));
     }
     cap(&mut table.findings, file);
     table

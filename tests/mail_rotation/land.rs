@@ -20,6 +20,10 @@ pub(crate) const FORWARDER: &str = "192.0.2.99";
 pub(crate) const RECEIVING_MAIL: &str = "198.51.100.25";
 pub(crate) const RESOLVER: &str = "198.51.100.1";
 
+/// How long resolvers keep a record of [`ZONE`] or a key in it, and that there is none, in seconds.
+pub(crate) const TTL: u64 = 3;
+pub(crate) const NEGATIVE_TTL: u64 = 2;
+
 /// The zone, without anything of mail authentication: times a thousandth of the usual.
 pub(crate) const ZONE: &str = "\
 $TTL 3

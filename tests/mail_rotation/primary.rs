@@ -2,7 +2,7 @@
 
 use crate::common::daemon::{Daemon, Launch};
 use crate::common::signpost::{BINARY, House};
-use crate::land::{DOMAIN, Land, NAME_SERVERS, TRANSFERS, ZONE, wait_for_name_servers};
+use crate::land::{DOMAIN, Land, NAME_SERVERS, TRANSFERS, TTL, ZONE, wait_for_name_servers};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ impl Primary {
             format!(
                 "listen = [\"{ns1}:53\", \"{TRANSFERS}:53\"]\nzones = \"zones\"\nkeys = \"keys\"\nstate = \"state\"\n\
                  [mail.spf]\nrecord = \"{SPF}\"\n[mail.dmarc]\npolicy = \"reject\"\n\
-                 [mail.dkim.rotation]\nretire = \"{}s\"\nforget = \"{}s\"\n[transfer]\nallow = [\"{ns2}\"]\n",
+                 [mail.dkim]\nttl = \"{TTL}s\"\n[mail.dkim.rotation]\nretire = \"{}s\"\nforget = \"{}s\"\n[transfer]\nallow = [\"{ns2}\"]\n",
                 retire.as_secs(),
                 forget.as_secs()
             ),

@@ -5,7 +5,7 @@
 
 use crate::common::wait_at_most;
 use crate::judge::Judge;
-use crate::land::{DOMAIN, Land, NAME_SERVERS, ZONE};
+use crate::land::{DOMAIN, Land, NAME_SERVERS, NEGATIVE_TTL, TTL};
 use crate::opendkim::{Signer, new_key};
 use crate::primary::{paste, rndc_reload};
 use std::fs;
@@ -129,16 +129,7 @@ fn wait_until_safe_to_sign(land: &Land, selector: &str) {
             is_key(&land.text_at(server, &owner(selector))).then_some(())
         });
     }
-    thread::sleep(longest_memory());
-}
-
-/// How long a resolver may remember anything of the zone, by its own text.
-fn longest_memory() -> Duration {
-    let ttl = ZONE.lines().find_map(|line| line.strip_prefix("$TTL ")).unwrap();
-    let soa = ZONE.lines().find(|line| line.contains(" SOA ")).unwrap();
-    let minimum = soa.rsplit(' ').next().unwrap();
-    let seconds = [ttl, minimum].map(|text| text.parse().unwrap());
-    Duration::from_secs(seconds.into_iter().max().unwrap())
+    thread::sleep(Duration::from_secs(TTL.max(NEGATIVE_TTL)));
 }
 
 fn is_key(text: &str) -> bool {

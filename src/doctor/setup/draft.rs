@@ -1,0 +1,146 @@
+//! A file as it is, and as it is to be: lines replaced, taken out and added, all others octet for octet.
+
+use crate::doctor::machine::Machine;
+use std::fmt::{self, Write as _};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+/// A file that is to change.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The machine's name of it.
+    pub(super) path: PathBuf,
+    /// As it was when the draft was begun; `None` if it was not there.
+    pub(super) old: Option<Vec<u8>>,
+    lines: Vec<Vec<u8>>,
+    edits: Vec<Edit>,
+    added: Vec<String>,
+}
+
+/// Lines of the old file, from 1, and what comes in their place.
+#[derive(Debug, Clone)]
+struct Edit {
+    lines: RangeInclusive<u32>,
+    new: Option<String>,
+}
+
+impl Draft {
+    pub(super) fn of(machine: &Machine, path: &Path) -> Self {
+        let old = machine.read(path).ok().map(|content| content.to_vec());
+        let lines = old.as_deref().map(lines).unwrap_or_default();
+        Self {
+            path: path.to_owned(),
+            old,
+            lines,
+            edits: vec![],
+            added: vec![],
+        }
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.old.is_none()
+    }
+
+    pub(super) fn is_changed(&self) -> bool {
+        !self.edits.is_empty() || !self.added.is_empty()
+    }
+
+    /// Puts `new` in the place of lines of the old file.
+    pub(super) fn replace(&mut self, lines: RangeInclusive<u32>, new: impl Into<String>) {
+        let new = Some(new.into());
+        self.edits.push(Edit { lines, new });
+    }
+
+    pub(super) fn remove(&mut self, lines: RangeInclusive<u32>) {
+        self.edits.push(Edit { lines, new: None });
+    }
+
+    /// Adds a line at the end.
+    pub(super) fn add(&mut self, line: impl Into<String>) {
+        self.added.push(line.into());
+    }
+
+    /// The file as it is to be.
+    pub(super) fn content(&self) -> Vec<u8> {
+        let mut content = vec![];
+        let mut put = |line: &[u8]| {
+            content.extend_from_slice(line);
+            content.push(b'\n');
+        };
+        for (number, line) in (1u32..).zip(&self.lines) {
+            match self.edits.iter().find(|edit| edit.lines.contains(&number)) {
+                None => put(line),
+                Some(Edit { lines, new: Some(new) }) if *lines.start() == number => put(new.as_bytes()),
+                Some(_) => {}
+            }
+        }
+        for line in &self.added {
+            put(line.as_bytes());
+        }
+        content
+    }
+}
+
+/// As `diff` would: the file, then what goes and what comes, with the number of the old line.
+impl fmt::Display for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let new = if self.is_new() { " (new)" } else { "" };
+        writeln!(f, "{}{new}", self.path.display())?;
+        let mut edits: Vec<&Edit> = self.edits.iter().collect();
+        edits.sort_by_key(|edit| *edit.lines.start());
+        for edit in edits {
+            for number in edit.lines.clone() {
+                let line = self.lines.get(number.saturating_sub(1) as usize);
+                let line = String::from_utf8_lossy(line.map_or(&[], Vec::as_slice));
+                writeln!(f, "{number:5} - {}", crate::config::printable(&line))?;
+            }
+            if let Some(new) = &edit.new {
+                writeln!(f, "{:5} + {new}", edit.lines.start())?;
+            }
+        }
+        let mut end = String::new();
+        for line in &self.added {
+            writeln!(end, "      + {line}")?;
+        }
+        f.write_str(&end)
+    }
+}
+
+fn lines(content: &[u8]) -> Vec<Vec<u8>> {
+    let content = content.strip_suffix(b"\n").unwrap_or(content);
+    if content.is_empty() {
+        return vec![];
+    }
+    content.split(|&octet| octet == b'\n').map(<[u8]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(old: &[u8]) -> Draft {
+        Draft {
+            path: "/etc/x".into(),
+            old: Some(old.to_vec()),
+            lines: lines(old),
+            edits: vec![],
+            added: vec![],
+        }
+    }
+
+    #[test]
+    fn what_is_not_edited_stays_octet_for_octet() {
+        let old = b"# \xe9t\xe9\r\na\nb\n\n c\nd";
+        assert!(!draft(old).is_changed());
+        assert_eq!(draft(old).content(), [&old[..], b"\n"].concat());
+        let mut draft = draft(old);
+        draft.replace(3..=5, "B");
+        draft.remove(2..=2);
+        draft.add("e");
+        assert_eq!(draft.content(), b"# \xe9t\xe9\r\nB\nd\ne\n");
+        assert_eq!(
+            draft.to_string(),
+            "/etc/x\n    2 - a\n    3 - b\n    4 - \n    5 -  c\n    3 + B\n      + e\n"
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! `signpost setup`: what is missing in the configuration of OpenDKIM and Postfix, as a change of files.
+//!
+//! A [`Plan`] is made from what is there, and only told; [`Plan::write`] puts it in force, each file after a backup.
+//! What works stays as it is, whatever the tutorials say; a second plan after the first was written is empty.
+
+mod draft;
+mod opendkim;
+mod postfix;
+mod write;
+
+pub use draft::Draft;
+pub use opendkim::opendkim;
+pub use postfix::postfix;
+pub use write::{WriteError, Written};
+
+use super::machine::Machine;
+use std::fmt;
+use std::time::SystemTime;
+
+/// What is to change.
+#[derive(Debug, Default)]
+pub struct Plan {
+    drafts: Vec<Draft>,
+    /// What remains to be done by hand.
+    advice: Vec<String>,
+}
+
+impl Plan {
+    fn new(drafts: impl IntoIterator<Item = Draft>, advice: Vec<String>) -> Self {
+        Self {
+            drafts: drafts.into_iter().filter(Draft::is_changed).collect(),
+            advice,
+        }
+    }
+
+    /// Is nothing missing?
+    pub fn is_empty(&self) -> bool {
+        self.drafts.is_empty()
+    }
+
+    /// Puts it in force, file by file as they are asked for.
+    pub fn write(&self, machine: &Machine, now: SystemTime) -> impl Iterator<Item = Result<Written, WriteError>> {
+        self.drafts.iter().map(move |draft| write::write(machine, draft, now))
+    }
+
+    /// What remains to be done by hand, a line each.
+    pub fn advice(&self) -> &[String] {
+        &self.advice
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for draft in &self.drafts {
+            write!(f, "{draft}")?;
+        }
+        Ok(())
+    }
+}

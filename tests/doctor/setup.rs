@@ -1,0 +1,224 @@
+//! `signpost setup`: what it writes, the doctor, OpenDKIM and Postfix themselves are content with.
+
+use crate::machine::{Machine, OPENDKIM, OPENDKIM_GROUP};
+use crate::tutorial;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What OpenDKIM says of the machine's configuration, its /etc in the place of this system's.
+fn opendkim_accepts(machine: &Machine) {
+    let script = format!(
+        "mount --make-rprivate / && mount --bind {}/etc /etc && exec /usr/sbin/opendkim -n -x /etc/opendkim.conf",
+        machine.root().display()
+    );
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-ec", &script])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{output:?}\n{}",
+        machine.read("etc/opendkim.conf")
+    );
+}
+
+fn postfix_accepts(machine: &Machine) -> String {
+    let output = Command::new("/usr/sbin/postconf")
+        .arg("-c")
+        .arg(machine.path("etc/postfix"))
+        .arg("-n")
+        .output()
+        .unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn backups(machine: &Machine) -> Vec<PathBuf> {
+    let paths = machine.contents().into_iter().map(|(path, _)| path);
+    paths
+        .filter(|path| path.to_string_lossy().contains(".before-signpost-"))
+        .collect()
+}
+
+/// A bare machine with a key that `opendkim-genkey` and the operator left.
+fn with_a_key() -> Machine {
+    let machine = Machine::bare();
+    machine.add_key("etc/opendkim/example.org", "mail");
+    machine
+}
+
+#[test]
+fn a_bare_machine_is_set_up() {
+    let machine = with_a_key();
+    let shown = machine.setup(&["opendkim"]);
+    assert!(
+        shown.contains("/etc/opendkim.conf (new)") && shown.contains("nothing was written"),
+        "{shown}"
+    );
+    assert!(shown.contains("+ *@example.org mail._domainkey.example.org"), "{shown}");
+    assert!(!machine.path("etc/opendkim.conf").exists());
+    machine.setup(&["opendkim", "--write"]);
+    machine.setup(&["postfix", "--write"]);
+    let report = machine.doctor();
+    assert!(report.codes().is_empty(), "{:#}", report.0);
+    opendkim_accepts(&machine);
+    let set = postfix_accepts(&machine);
+    assert!(set.contains("smtpd_milters = inet:localhost:12345"), "{set}");
+    assert!(set.contains("non_smtpd_milters = $smtpd_milters"), "{set}");
+
+    let before = machine.contents();
+    for words in [&["opendkim", "--write"], &["postfix", "--write"]] {
+        assert!(machine.setup(words).starts_with("nothing is missing\n"));
+    }
+    assert_eq!(machine.contents(), before, "the second time nothing changes");
+}
+
+#[test]
+fn without_a_key_the_way_to_one_is_told() {
+    let machine = Machine::bare();
+    let said = machine.setup(&["opendkim", "--write"]);
+    assert!(said.contains("opendkim-genkey"), "{said}");
+    machine.setup(&["postfix", "--write"]);
+    opendkim_accepts(&machine);
+    assert_eq!(machine.doctor().codes(), ["opendkim-tables"]);
+    machine.add_key("etc/opendkim/example.org", "mail");
+    machine.setup(&["opendkim", "--write"]);
+    assert!(machine.doctor().codes().is_empty());
+}
+
+#[test]
+fn debians_own_configuration_is_mended_and_its_comments_stay() {
+    let machine = with_a_key();
+    let original = "# This is a basic configuration.\n\nSyslog\t\t\tyes\nUserID\t\t\topendkim\nUMask\t\t\t007\n\
+                    Mode v # for now\nSocket\t\t\tlocal:/run/opendkim/opendkim.sock\n#Socket inet:8891\n\
+                    PidFile\t\t\t/run/opendkim/opendkim.pid\n";
+    machine.write("etc/opendkim.conf", original);
+    machine.mode("etc/opendkim.conf", 0o640);
+    machine.own("etc/opendkim.conf", 0, OPENDKIM_GROUP);
+    let shown = machine.setup(&["opendkim", "--write"]);
+    for line in [
+        "    6 - Mode v # for now",
+        "    6 + Mode sv",
+        "    7 + Socket inet:12345@localhost",
+        "      + KeyTable /etc/opendkim/KeyTable",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    let written = machine.read("etc/opendkim.conf");
+    assert!(written.starts_with("# This is a basic configuration.\n\nSyslog\t\t\tyes\nUserID\t\t\topendkim\n"));
+    assert!(written.contains("#Socket inet:8891\nPidFile"), "{written}");
+    machine.setup(&["postfix", "--write"]);
+    assert!(machine.doctor().codes().is_empty());
+    opendkim_accepts(&machine);
+
+    let backups = backups(&machine);
+    let of_conf: Vec<_> = backups
+        .iter()
+        .filter(|path| path.starts_with(machine.path("etc")))
+        .collect();
+    let conf = of_conf
+        .iter()
+        .find(|path| path.to_string_lossy().contains("opendkim.conf.before"));
+    let conf = conf.expect("there is a backup");
+    assert_eq!(fs::read_to_string(conf).unwrap(), original);
+    for path in [&machine.path("etc/opendkim.conf"), *conf] {
+        let metadata = fs::metadata(path).unwrap();
+        let kept = (metadata.mode() & 0o7777, metadata.uid(), metadata.gid());
+        assert_eq!(kept, (0o640, 0, OPENDKIM_GROUP), "{}", path.display());
+    }
+}
+
+#[test]
+fn other_milters_stay() {
+    let machine = with_a_key();
+    let milters =
+        "smtpd_milters =\n  inet:localhost:11332,\n  unix:/clamav/milter\nnon_smtpd_milters = inet:localhost:11332\n";
+    machine.append("etc/postfix/main.cf", milters);
+    let original = machine.read("etc/postfix/main.cf");
+    machine.setup(&["opendkim", "--write"]);
+    let said = machine.setup(&["postfix", "--write"]);
+    assert!(said.contains("keeps what it had"), "{said}");
+    let set = postfix_accepts(&machine);
+    let expected = "\nsmtpd_milters = inet:localhost:11332, unix:/clamav/milter, inet:localhost:12345\n";
+    assert!(set.contains(expected), "{set}");
+    assert!(
+        set.contains("non_smtpd_milters = inet:localhost:11332, inet:localhost:12345\n"),
+        "{set}"
+    );
+    assert!(machine.doctor().codes().is_empty());
+    let backup = backups(&machine);
+    assert_eq!(fs::read_to_string(&backup[0]).unwrap(), original);
+}
+
+#[test]
+fn a_domain_with_a_row_gets_no_second_one() {
+    let machine = Machine::good();
+    machine.add_key("etc/opendkim/example.org", "newer");
+    machine.add_key("etc/opendkim/example.net", "mail");
+    machine.setup(&["opendkim", "--write"]);
+    let table = machine.read("etc/opendkim/KeyTable");
+    assert!(!table.contains("newer"), "{table}");
+    let row = "mail._domainkey.example.net example.net:mail:/etc/opendkim/example.net/mail\n";
+    assert!(table.ends_with(row), "{table}");
+    assert!(machine.doctor().codes().is_empty());
+    opendkim_accepts(&machine);
+}
+
+#[test]
+fn the_tutorial_is_mended() {
+    let machine = tutorial();
+    machine.setup(&["opendkim", "--write"]);
+    machine.setup(&["postfix", "--throttle", "--write"]);
+    opendkim_accepts(&machine);
+    let set = postfix_accepts(&machine);
+    assert!(set.contains("smtp_destination_rate_delay = 5s"), "{set}");
+    assert!(set.contains("smtp_destination_recipient_limit = 3"), "{set}");
+    assert!(!set.contains("default_extra_recipient_limit") && !set.contains("default_destination_rate_delay"));
+    // What opendkim-genkey was told is in the .txt; Signpost would publish it mended.
+    assert_eq!(machine.doctor().codes(), ["dkim-tag-h"]);
+}
+
+#[test]
+fn a_link_stays_a_link() {
+    let machine = with_a_key();
+    machine.write("srv/main.cf", &machine.read("etc/postfix/main.cf"));
+    fs::remove_file(machine.path("etc/postfix/main.cf")).unwrap();
+    std::os::unix::fs::symlink("/srv/main.cf", machine.path("etc/postfix/main.cf")).unwrap();
+    machine.setup(&["postfix", "--write"]);
+    assert!(machine.path("etc/postfix/main.cf").is_symlink());
+    assert!(machine.read("srv/main.cf").contains("smtpd_milters"));
+}
+
+#[test]
+fn without_postfix_it_says_so() {
+    let machine = Machine::bare();
+    fs::remove_dir_all(machine.path("etc/postfix")).unwrap();
+    let output = machine.run(&["setup", "postfix"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("apt-get install postfix"));
+}
+
+#[test]
+fn what_cannot_be_written_is_told_and_left() {
+    let machine = with_a_key();
+    machine.own("etc/postfix/main.cf", OPENDKIM, 0);
+    // The file system is read-only.
+    let script = format!(
+        "mount --make-rprivate / && mount --bind {0}/etc {0}/etc && mount -o remount,bind,ro {0}/etc && exec {1} setup postfix --write --root {0}",
+        machine.root().display(),
+        crate::common::signpost::BINARY
+    );
+    let before = machine.contents();
+    let output = Command::new("unshare")
+        .args(["-m", "sh", "-ec", &script])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("cannot write /etc/postfix/main.cf"),
+        "{output:?}"
+    );
+    assert_eq!(machine.contents(), before);
+}
