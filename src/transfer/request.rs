@@ -226,6 +226,7 @@ mod tests {
     use crate::testing::{name, zone};
     use crate::transfer::{Allowed, Channel, Policies, TransferPolicy};
     use arc_swap::ArcSwap;
+    use std::sync::Mutex;
 
     fn request(apex: &str, rtype: u8, serial: Option<u32>) -> Vec<u8> {
         let mut query = vec![0xab, 0xcd, 0, 0, 0, 1, 0, 0, 0, u8::from(serial.is_some()), 0, 0];
@@ -238,7 +239,7 @@ mod tests {
         query
     }
 
-    fn begin(allow: &str, message: &[u8]) -> Result<String, Refused> {
+    fn transfers(allow: &str) -> Transfers {
         let policy = TransferPolicy {
             allow: vec![Allowed {
                 from: Some(allow.parse::<IpAddr>().unwrap().into()),
@@ -247,7 +248,7 @@ mod tests {
             }],
             ..TransferPolicy::default()
         };
-        let transfers = Transfers {
+        Transfers {
             policies: Arc::new(ArcSwap::from_pointee(Policies {
                 default: Arc::new(policy),
                 ..Policies::default()
@@ -256,7 +257,10 @@ mod tests {
             journal: None,
             ledger: Ledger::default(),
             inbox: None,
-        };
+        }
+    }
+
+    fn begin(transfers: &Transfers, message: &[u8]) -> Result<String, Refused> {
         let zones = ZoneSet::default().with(&[(name("example.org"), Some(zone("example.org", 7)))]);
         let requester = Requester {
             address: "192.0.2.53".parse().unwrap(),
@@ -291,17 +295,39 @@ mod tests {
             (251, Some(6), Ok("Whole")),
             (251, None, Err(Refused::Malformed)),
         ] {
-            let told = begin(ours, &request("EXAMPLE.org", rtype, serial));
+            let told = begin(&transfers(ours), &request("EXAMPLE.org", rtype, serial));
             assert_eq!(told.as_deref().map_err(Clone::clone), content, "{rtype} {serial:?}");
         }
         assert_eq!(
-            begin(ours, &request("www.example.org", 252, None)),
+            begin(&transfers(ours), &request("www.example.org", 252, None)),
             Err(Refused::NoZone)
         );
-        let refused = begin("192.0.2.54", &request("example.org", 252, None)).unwrap_err();
+        let refused = begin(&transfers("192.0.2.54"), &request("example.org", 252, None)).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "`[transfer] allow` does not name 192.0.2.53 without a key"
+        );
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_read_is_told_of_and_the_whole_zone_goes() {
+        let heard = Arc::new(Mutex::new(vec![]));
+        let told = Arc::clone(&heard);
+        let transfers = Transfers {
+            journal: Some(Journal::damaged(&name("example.org"))),
+            inbox: Some(Arc::new(move |heard| {
+                if let Heard::Unreadable { apex, reason } = heard {
+                    told.lock().unwrap().push(format!("{apex} {reason}"));
+                }
+            })),
+            ..transfers("192.0.2.53")
+        };
+        let content = begin(&transfers, &request("example.org", 251, Some(6)));
+        assert_eq!(content.as_deref(), Ok("Whole"));
+        let heard = heard.lock().unwrap();
+        assert!(
+            heard[0].starts_with("example.org. ") && heard[0].contains("is damaged"),
+            "{heard:?}"
         );
     }
 }

@@ -43,6 +43,24 @@ impl Journal {
     }
 }
 
+#[cfg(test)]
+impl Journal {
+    /// One in which a difference of this zone is damaged.
+    pub(crate) fn damaged(apex: &Name) -> Self {
+        let memory = redb::backends::InMemoryBackend::new();
+        let database = Database::builder().create_with_backend(memory).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let mut table = transaction.open_table(JOURNAL).unwrap();
+        table.insert(&*key(&zone_key(apex), 0), &b"\0"[..]).unwrap();
+        drop(table);
+        transaction.commit().unwrap();
+        Self {
+            database: Arc::new(ArcSwapOption::from_pointee(database)),
+            path: PathBuf::from("state"),
+        }
+    }
+}
+
 fn read(database: &Database, zone: &[u8], from: u32, to: u32) -> Result<Option<Vec<Delta>>, Fault> {
     let transaction = database.begin_read()?;
     let table = match transaction.open_table(JOURNAL) {
