@@ -34,7 +34,10 @@ pub(super) struct Node {
 impl Machine {
     /// The machine whose root is `root`; `/` is this one.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        let root = root.into();
+        Self {
+            root: root.canonicalize().unwrap_or(root),
+        }
     }
 
     /// Is it the machine that this runs on? Of another nothing can be asked but its files.

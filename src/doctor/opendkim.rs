@@ -93,36 +93,38 @@ fn socket(machine: &Machine, signer: &Signer) -> Vec<Finding> {
 fn alive(machine: &Machine, signer: &Signer, socket: &Socket) -> Option<Finding> {
     let cure = "`systemctl status opendkim` and `journalctl -u opendkim` tell why";
     match socket {
-        Socket::Inet { .. } if machine.is_this() => {
+        Socket::Unix(path) if !machine.has(path) => absent(machine, signer, path, cure),
+        _ if machine.is_this() => {
             let why = socket.answers().err()?;
             let what = format!("OpenDKIM does not answer there: {why}");
             Some(Finding::error("opendkim-not-running", what, cure))
         }
-        Socket::Inet { .. } => None,
-        Socket::Unix(path) if machine.has(path) => None,
-        Socket::Unix(path) => {
-            let (Some(user), Some(folder)) = (&signer.user, path.parent()) else {
-                return None;
-            };
-            if let Err(obstacle) = access::can(machine, user, folder, Want::Write) {
-                if folder.starts_with("/run") && !machine.is_this() {
-                    return None;
-                }
-                let what = format!("OpenDKIM cannot make its socket there: {obstacle}");
-                let cure = format!(
-                    "`mkdir -p {0}`, `chown {1}:{2} {0}` and `chmod 750 {0}`",
-                    folder.display(),
-                    signer.user_name,
-                    signer.group
-                );
-                return Some(Finding::error("opendkim-socket-directory", what, cure));
-            }
-            let what = "there is no socket: OpenDKIM does not run";
-            machine
-                .is_this()
-                .then(|| Finding::error("opendkim-not-running", what, cure))
-        }
+        _ => None,
     }
+}
+
+/// A UNIX socket that is not there: could OpenDKIM make it?
+fn absent(machine: &Machine, signer: &Signer, path: &Path, cure: &str) -> Option<Finding> {
+    if let (Some(user), Some(folder)) = (&signer.user, path.parent())
+        && let Err(obstacle) = access::can(machine, user, folder, Want::Write)
+    {
+        // A directory below /run is made at each start.
+        if folder.starts_with("/run") && !machine.is_this() {
+            return None;
+        }
+        let what = format!("OpenDKIM cannot make its socket there: {obstacle}");
+        let cure = format!(
+            "`mkdir -p {0}`, `chown {1}:{2} {0}` and `chmod 750 {0}`",
+            folder.display(),
+            signer.user_name,
+            signer.group
+        );
+        return Some(Finding::error("opendkim-socket-directory", what, cure));
+    }
+    let what = "there is no socket: OpenDKIM does not run";
+    machine
+        .is_this()
+        .then(|| Finding::error("opendkim-not-running", what, cure))
 }
 
 /// A unit of `Type=forking` with `PIDFile=` is ended by systemd if the file does not appear.

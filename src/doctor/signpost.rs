@@ -13,6 +13,7 @@ use crate::finding::{Finding, Place};
 use crate::keys::{KeyDirectory, public_key_in, record_beside};
 use rustix::fs::FileType;
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The user that Signpost's unit names.
@@ -91,7 +92,17 @@ pub(super) fn compare(machine: &Machine, keys: &[SigningKey], directory: Option<
 
 /// `p=` of a file that is there; what is wrong with it is told.
 fn half(machine: &Machine, file: &Path, findings: &mut Vec<Finding>) -> Option<String> {
-    let content = machine.read(file).ok()?;
+    let content = match machine.read(file) {
+        Ok(content) => content,
+        Err(error) => {
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                let what = "this command may not read this file, so it was not judged; run it as root";
+                let finding = Finding::note("doctor-not-read", what);
+                findings.push(finding.at(Place::file(machine.here(file))));
+            }
+            return None;
+        }
+    };
     match public_key_in(&machine.here(file), &content) {
         Ok((half, more)) => {
             findings.extend(more);

@@ -1,6 +1,8 @@
 //! Where a milter listens and where Postfix looks for it: two spellings of one thing.
 
+use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -90,10 +92,16 @@ impl Socket {
         matches!(self, Self::Inet { host, .. } if host.as_deref().is_none_or(|host| ["0.0.0.0", "::"].contains(&host)))
     }
 
-    /// Does anybody accept there? Asked on this machine, of TCP.
+    /// Does anybody accept there? Asked on this machine. Who may not ask a UNIX socket is told nothing bad.
     pub(super) fn answers(&self) -> Result<(), String> {
-        let Self::Inet { host, port } = self else {
-            return Ok(());
+        let (host, port) = match self {
+            Self::Inet { host, port } => (host, port),
+            Self::Unix(path) => {
+                return match UnixStream::connect(path) {
+                    Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(error.to_string()),
+                    _ => Ok(()),
+                };
+            }
         };
         let port: u16 = port.parse().map_err(|_| format!("`{port}` is no port number"))?;
         let host = host.as_deref().filter(|host| *host != "0.0.0.0").unwrap_or("localhost");
@@ -123,6 +131,7 @@ fn is_loopback(host: &Option<String>) -> bool {
 mod tests {
     use super::*;
     use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
 
     #[test]
     fn both_spellings_mean_the_same() {
@@ -169,6 +178,14 @@ mod tests {
         let socket = Socket::of_milter(&format!("inet:{port}@127.0.0.1")).unwrap();
         assert_eq!(socket.answers(), Ok(()));
         drop(listener);
+        assert!(socket.answers().unwrap_err().contains("refused"));
+        let folder = tempfile::tempdir().unwrap();
+        let socket = Socket::Unix(folder.path().join("s"));
+        assert!(socket.answers().unwrap_err().contains("No such file"));
+        let listener = UnixListener::bind(folder.path().join("s")).unwrap();
+        assert_eq!(socket.answers(), Ok(()));
+        drop(listener);
+        // The node stays, and nobody listens.
         assert!(socket.answers().unwrap_err().contains("refused"));
         assert!(Socket::of_milter("inet:nine@localhost").unwrap().answers().is_err());
         assert!(Socket::of_milter("inet:9").unwrap().is_open() && !socket.is_open());

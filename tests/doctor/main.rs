@@ -176,3 +176,37 @@ fn no_octet_of_a_private_key_is_shown() {
         assert!(!said.contains(&line[..40]), "{said}");
     }
 }
+
+#[test]
+fn who_may_not_read_a_key_is_told_to_be_root() {
+    let machine = Machine::good();
+    let program = machine.path("signpost");
+    std::fs::copy(common::signpost::BINARY, &program).unwrap();
+    let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let output = Command::new("setpriv")
+        .args(nobody)
+        .arg(program)
+        .args(["doctor", "--root"])
+        .arg(machine.root())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("[doctor-not-read]"), "{said}");
+}
+
+#[test]
+fn the_root_may_be_a_relative_path() {
+    let machine = Machine::good();
+    machine.write("etc/signpost/signpost.toml", "keys = \"keys\"\n");
+    machine.add_key("etc/signpost/keys/example.org", "mail");
+    let folder = machine.root().parent().unwrap();
+    let output = Command::new(common::signpost::BINARY)
+        .current_dir(folder)
+        .args(["doctor", "--root"])
+        .arg(machine.root().file_name().unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+}

@@ -88,7 +88,7 @@ impl Settings {
     }
 
     /// All settings of one parameter.
-    pub(super) fn all<'s, 'n>(&'s self, name: &'n str) -> impl Iterator<Item = &'s Parameter> + use<'s, 'n> {
+    pub(in crate::doctor) fn all<'s, 'n>(&'s self, name: &'n str) -> impl Iterator<Item = &'s Parameter> + use<'s, 'n> {
         self.parameters.iter().filter(move |parameter| parameter.name == name)
     }
 

@@ -73,9 +73,9 @@ fn slow_down(main: &mut Draft, settings: &Settings) {
             let value = meant.map_or(default, |meant| meant.value.as_str());
             main.add(format!("{parameter} = {value}"));
         }
-        if let Some(meant) = meant {
-            main.remove(meant.lines.clone());
-        }
+    }
+    for misleading in ["default_destination_rate_delay", "default_extra_recipient_limit"] {
+        settings.all(misleading).for_each(|set| main.remove(set.lines.clone()));
     }
 }
 
