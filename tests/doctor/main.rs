@@ -15,7 +15,7 @@ mod machine;
 mod safe_keys;
 mod setup;
 
-use machine::{MAIN_CF, Machine, OPENDKIM, OPENDKIM_GROUP, TUTORIAL};
+use machine::{MAIN_CF, Machine, OPENDKIM, OPENDKIM_GROUP, Report, TUTORIAL};
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -209,4 +209,32 @@ fn the_root_may_be_a_relative_path() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
+}
+
+/// The machine's /etc in the place of this system's, a network of its own, and OpenDKIM itself.
+#[test]
+fn on_the_machine_itself_the_socket_is_asked() {
+    let machine = Machine::good();
+    machine.write("etc/hosts", "127.0.0.1 localhost\n");
+    // The network stays up until the doctor has been there twice; OpenDKIM is ended by its pid.
+    let script = format!(
+        "mount --make-rprivate /; mount --bind {}/etc /etc; mount -t tmpfs none /run\n\
+         install -d -o {OPENDKIM} -g {OPENDKIM_GROUP} /run/opendkim; ip link set lo up; cd /\n\
+         {program} doctor --json > /etc/before || true\n\
+         /usr/sbin/opendkim -f -x /etc/opendkim.conf & pid=$!\n\
+         for try in $(seq 300); do (: > /dev/tcp/127.0.0.1/12345) 2> /dev/null && break; sleep 0.1; done\n\
+         {program} doctor --json > /etc/after || true\n\
+         kill $pid; wait $pid || true",
+        machine.root().display(),
+        program = common::signpost::BINARY,
+    );
+    let output = Command::new("unshare")
+        .args(["-mn", "bash", "-ec", &script])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report = |name: &str| Report(serde_json::from_str(&machine.read(name)).unwrap());
+    let (before, after) = (report("etc/before"), report("etc/after"));
+    assert_eq!(before.codes(), ["opendkim-not-running"], "{:#}", before.0);
+    assert!(after.codes().is_empty(), "{:#}", after.0);
 }

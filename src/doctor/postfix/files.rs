@@ -82,22 +82,24 @@ fn logical(text: &str) -> Vec<(RangeInclusive<u32>, String)> {
     found
 }
 
-/// `value` with every `$name`, `${name}` and `$(name)` replaced by what `look_up` says of it, to any depth that
-/// is not a circle.
+/// `value` with every `$name`, `${name}` and `$(name)` replaced by what `look_up` says of it, to any depth; a name
+/// within itself is empty.
 pub(in crate::doctor) fn expand(value: &str, look_up: &impl Fn(&str) -> Option<String>) -> String {
-    expand_to(value, look_up, 16)
+    expand_within(value, look_up, &mut vec![])
 }
 
-fn expand_to(value: &str, look_up: &impl Fn(&str) -> Option<String>, depth: usize) -> String {
+fn expand_within(value: &str, look_up: &impl Fn(&str) -> Option<String>, within: &mut Vec<String>) -> String {
     let mut expanded = String::new();
     let mut rest = value;
     while let Some((before, after)) = rest.split_once('$') {
         expanded.push_str(before);
         let (name, behind) = reference(after);
         match name {
-            Some(name) if depth > 0 => {
+            Some(name) if within.iter().all(|open| open != name) => {
+                within.push(name.to_owned());
                 let found = look_up(name).unwrap_or_default();
-                expanded.push_str(&expand_to(&found, look_up, depth - 1));
+                expanded.push_str(&expand_within(&found, look_up, within));
+                within.pop();
             }
             Some(_) => {}
             None => expanded.push('$'),
