@@ -1,6 +1,5 @@
 //! The automatic schedule: every rotation safe, through reloads and kills.
 
-use crate::common::keys;
 use crate::common::signpost::House;
 use crate::common::wait_at_most;
 use crate::support::*;
@@ -54,13 +53,12 @@ fn at_every_reload_of_three_rotations_selector_and_key_agree() {
             // Retired, revoked and removed since.
             continue;
         };
-        let public = keys::public_half(&pem, &house.path(""));
+        let public = public_half(&pem, &house.path(""));
         let texts = texts(house.address, &selector).unwrap();
-        let is_revoked = texts == ["v=DKIM1; k=ed25519; p="];
-        assert!(
-            is_revoked || texts == [format!("v=DKIM1; k=ed25519; p={public}")],
-            "{selector}: {texts:?}"
-        );
+        let is_right = [String::new(), public]
+            .iter()
+            .any(|key| texts[0].ends_with(&format!(" p={key}")));
+        assert!(texts.len() == 1 && is_right, "{selector}: {texts:?}");
         assert_eq!(file.file_stem().unwrap().to_string_lossy(), selector);
     }
 }

@@ -37,6 +37,9 @@ pub(in crate::daemon) struct KeyView {
     /// In how many seconds, if that is a matter of time.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_in_seconds: Option<u64>,
+    /// Why the last step of its domain failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,7 +52,7 @@ struct ServerView {
 }
 
 impl Engine {
-    pub(in crate::daemon) fn key_view(&self, key: &KeyState, now: u64) -> KeyView {
+    pub(in crate::daemon) fn key_view(&self, key: &KeyState, trouble: Option<String>, now: u64) -> KeyView {
         let rotation = self.rotation_of(&key.domain);
         let gate = match key.stage {
             Stage::Live | Stage::Signing => Some(self.gate_of(key, now)),
@@ -76,6 +79,7 @@ impl Engine {
             servers: self.keeper.servers_of(key, now),
             next,
             next_in_seconds: at.map(|at| at.saturating_sub(now)),
+            trouble,
         }
     }
 
