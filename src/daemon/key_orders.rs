@@ -92,10 +92,15 @@ impl Daemon {
         match view.judge(for_removal) {
             Ok(text) => Reply::done(text),
             Err(text) if view.is_hopeless(for_removal) => Reply::failed(text),
-            Err(text) => Reply {
-                amiss: true,
-                ..Reply::done(text)
-            },
+            Err(mut text) => {
+                if for_removal && key.stage == Stage::Retiring {
+                    self.engine.tell_what_holds(&key.domain, &mut text, now);
+                }
+                Reply {
+                    amiss: true,
+                    ..Reply::done(text)
+                }
+            }
         }
     }
 }
@@ -199,6 +204,20 @@ impl Engine {
         let mut others = others.iter().filter(|other| *other != selector);
         others.all(|other| self.set_course(domain, other, |course| course.next = false))
             && self.set_course(domain, selector, |course| course.next = true)
+    }
+
+    /// The name servers that do not serve the keys which are signed with now.
+    fn tell_what_holds(&self, domain: &Name, text: &mut String, now: u64) {
+        let signing = self
+            .publisher
+            .keys(domain)
+            .iter()
+            .filter(|key| key.stage == Stage::Signing);
+        for key in signing {
+            for against in self.key_view(key, None, now).all_against() {
+                *text += &format!("; {} is not served by {against}", key.selector);
+            }
+        }
     }
 
     /// How the keys of a domain stand, or those of all.

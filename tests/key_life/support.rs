@@ -265,11 +265,15 @@ impl Observer {
             let scratch = tempfile::tempdir().unwrap();
             let mut observed = Observed::default();
             let mut public: BTreeMap<String, String> = BTreeMap::new();
-            while !ended.load(Ordering::Relaxed) {
+            loop {
+                // Once more after the end: what was waited for is seen here, too.
+                let is_last = ended.load(Ordering::Relaxed);
                 observed.look(&directory, server, scratch.path(), &mut public);
+                if is_last {
+                    return observed;
+                }
                 std::thread::sleep(Duration::from_millis(10));
             }
-            observed
         });
         Self { end, thread }
     }

@@ -194,6 +194,11 @@ impl Keeper {
         all.is_some_and(|selectors| selectors.contains(selector))
     }
 
+    /// The selectors that signers' tables name for a domain.
+    fn named(&self, domain: &Name) -> impl Iterator<Item = &String> {
+        self.signing.iter().filter_map(|all| all.get(domain)).flatten()
+    }
+
     /// Is a signer configured to sign with this key? A hook tells nothing of what it signs with.
     pub(super) fn signs(&self, domain: &Name, selector: &str, algorithm: Algorithm) -> Option<bool> {
         self.signing.as_ref()?;

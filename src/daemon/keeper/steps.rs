@@ -199,6 +199,14 @@ impl Engine {
                     return;
                 }
                 Step::Switch { selector, old } if make.is_empty() => {
+                    let stranger = self
+                        .keeper
+                        .named(domain)
+                        .find(|named| !keys.iter().any(|key| key.selector == **named));
+                    if let Some(stranger) = stranger.filter(|_| old.is_none()) {
+                        let finding = signed_by_another(domain, stranger);
+                        return self.hold(domain, finding);
+                    }
                     // What the tables say is not believed before the signer is known to have read them.
                     if !self.set_course(domain, &selector, |course| course.switching = true) {
                         return;
@@ -480,6 +488,16 @@ fn no_file(domain: &Name, selector: &str) -> Finding {
             "the key {selector} of {domain} was to be signed with, and its private half is not in the key directory"
         ),
         "put it back, or make another with `signpost key rotate`",
+    )
+}
+
+fn signed_by_another(domain: &Name, selector: &str) -> Finding {
+    Finding::error(
+        "signer-disagrees",
+        format!(
+            "mail of {domain} is signed with selector {selector}, of which there is no key here: somebody else drives"
+        ),
+        "put its key into the key directory, or take it out of the signer's table; that is seen at once",
     )
 }
 

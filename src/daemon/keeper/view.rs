@@ -183,7 +183,7 @@ impl KeyView {
             }),
             (false, Some(true)) => Ok(format!("{subject} may be signed with: every name server serves it\n")),
             (false, Some(false)) => {
-                let against: Vec<String> = self.servers.iter().filter_map(ServerView::against).collect();
+                let against: Vec<String> = self.all_against().collect();
                 Err(match against.is_empty() {
                     true => format!("{subject}: {}", self.next_line()),
                     false => format!("{subject} is not served by {}", against.join("; nor by ")),
@@ -194,6 +194,11 @@ impl KeyView {
                 self.stage
             )),
         }
+    }
+
+    /// The name servers that do not serve it, and why.
+    pub(in crate::daemon) fn all_against(&self) -> impl Iterator<Item = String> {
+        self.servers.iter().filter_map(ServerView::against)
     }
 
     /// It will never be what is waited for.
@@ -245,7 +250,7 @@ impl fmt::Display for KeyView {
         if !serving.is_empty() {
             writeln!(f, "    served by {}", serving.join(", "))?;
         }
-        for against in self.servers.iter().filter_map(ServerView::against) {
+        for against in self.all_against() {
             writeln!(f, "    NOT served by {against}")?;
         }
         Ok(())
