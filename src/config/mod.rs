@@ -316,7 +316,20 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
 impl Config {
     /// The mail policy of a zone: the defaults of `signpost.toml` with the zone's own laid over them.
     pub fn policy_for(&self, zone: &ZoneConfig) -> Result<MailPolicy, ConfigError> {
-        self.mail.with(&zone.mail)
+        let policy = self.mail.with(&zone.mail)?;
+        let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        if let Some(reveal) = &policy.dkim.rotation.reveal
+            && whole(reveal).starts_with(whole(&self.keys))
+        {
+            let path = if zone.mail.is_written() { &zone.path } else { &self.path };
+            let what = format!(
+                "`reveal` is within the key directory {}, where a key would be published anew",
+                self.keys.display()
+            );
+            let cure = "name a directory elsewhere in [mail.dkim.rotation]";
+            return Err(ConfigError::of_file(Fault::BadValue, path, what, cure));
+        }
+        Ok(policy)
     }
 
     /// The options that differ between two configurations and are obeyed only at the next start, in

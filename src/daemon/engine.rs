@@ -13,7 +13,7 @@ use crate::compose::ZoneKey;
 use crate::exchange::{Arrival, Event, Notifier, Refresher};
 use crate::finding::Finding;
 use crate::name::Name;
-use crate::publish::{Change, Fate, Outcome, Periods, Prepared, Publisher, SharedZones, Sight};
+use crate::publish::{Change, Fate, KeyState, Outcome, Periods, Prepared, Publisher, SharedZones, Sight, Stage};
 use crate::record::Record;
 use crate::transfer::Remote;
 use crate::watch::{Batch, Watcher};
@@ -25,6 +25,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const BATCH: usize = 32_768;
 /// The first part of many: small, so that it is served soon. Each further part is twice as large.
 const FIRST_BATCH: usize = 512;
+
+/// Waits are longer by no more than this than the wall clock says, should it be set meanwhile.
+const CLOCK_MAY_JUMP: Duration = Duration::from_secs(60);
 
 /// How far publishing many zones has come, told after each part of them.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +96,7 @@ impl Engine {
             .chain(certificate)
             .chain(keeper)
             .min();
-        let batch = self.watcher.next(wait);
+        let batch = self.watcher.next(wait.map(|wait| wait.min(CLOCK_MAY_JUMP)));
         self.note(batch);
         while let Ok(event) = self.fetched.try_recv() {
             match event {
@@ -146,6 +149,7 @@ impl Engine {
         let gone = self.leaving.release();
         self.sources.note(gone);
         self.sources.all_stale();
+        self.keeper.try_all_again(now());
         self.publish();
         self.followed.keys().for_each(|apex| self.refresher.refresh(apex));
         tracing::info!(zones = self.zones.load().len(), "everything was read again");
@@ -315,11 +319,13 @@ impl Engine {
             };
             let drives = rotation.every.is_some();
             let hold = self.hold_of(&domain, periods.retire.as_secs());
+            let unsafe_yet = self.unsafe_yet(&domain);
             let (zones, keeper) = (&self.zones, &self.keeper);
             // While a signer is being switched its tables say what is not in force yet.
             let is_switching = self.publisher.keys(&domain).iter().any(|key| key.course.switching);
             let sight = Sight {
                 signs: &|selector, algorithm| keeper.signs(&domain, selector, algorithm).filter(|_| !is_switching),
+                is_safe: &|key| !unsafe_yet.contains(&key.selector),
                 hold,
                 served_ttl: &|owner| Self::served_ttl(zones, owner),
             };
@@ -329,7 +335,9 @@ impl Engine {
             for (selector, _) in turn.changes.iter().filter(|(_, state)| state.is_none()) {
                 self.reveal_forgotten(&domain, selector);
             }
-            if drives || self.publisher.keys(&domain).iter().any(|key| key.course.is_driven()) {
+            let watches = self.keeper.reads_tables();
+            let is_watched = |key: &KeyState| key.course.is_driven() || watches && key.stage == Stage::Live;
+            if drives || self.publisher.keys(&domain).iter().any(is_watched) {
                 self.keeper.touch(&domain);
             }
             let shown = turn.show.into_iter();

@@ -21,11 +21,13 @@ impl Daemon {
     ) {
         match self.engine.keys_to_make(domain, selector, algorithm, next) {
             Ok(Order::Make(domain, keys)) => {
+                self.engine.keeper.try_again(&domain, now());
                 let work = Work::Make { keys, next };
                 self.engine.give(&domain, work, Some(pending));
             }
             Ok(Order::Choose(domain, selector)) => {
-                let known = self.engine.set_course(&domain, &selector, |course| course.next = true);
+                self.engine.keeper.try_again(&domain, now());
+                let known = self.engine.choose(&domain, &selector);
                 self.engine.keeper.touch(&domain);
                 pending.reply(match known {
                     true => Reply::done(format!("the signer goes on to {selector} as soon as that is safe\n")),
@@ -47,7 +49,7 @@ impl Daemon {
                 let keys = self.engine.publisher.keys(&domain).iter();
                 let live = keys.filter(|key| matches!(key.stage, Stage::Live | Stage::Signing));
                 let keys: BTreeSet<_> = live.map(|key| (domain.clone(), key.selector.clone())).collect();
-                self.engine.keeper.ask_for(pending, keys, now());
+                self.engine.keeper.ask_for(pending, domain, keys, now());
             }
             _ => pending.reply(Reply::failed(format!(
                 "{domain} has no keys here; `signpost key list` shows those that there are"
@@ -86,14 +88,19 @@ impl Daemon {
             };
             self.engine.keeper.want(&(domain, selector.to_owned()), at, now);
         }
-        let view = self.engine.key_view(&key, now);
+        let view = self.engine.key_view(&key, self.engine.trouble_of(&key.domain), now);
         match view.judge(for_removal) {
             Ok(text) => Reply::done(text),
             Err(text) if view.is_hopeless(for_removal) => Reply::failed(text),
-            Err(text) => Reply {
-                amiss: true,
-                ..Reply::done(text)
-            },
+            Err(mut text) => {
+                if for_removal && key.stage == Stage::Retiring {
+                    self.engine.tell_what_holds(&key.domain, &mut text, now);
+                }
+                Reply {
+                    amiss: true,
+                    ..Reply::done(text)
+                }
+            }
         }
     }
 }
@@ -121,7 +128,7 @@ impl Engine {
                 "no zone that is served holds {owner}; `signpost zone list` shows those that are"
             ));
         }
-        if self.keeper.is_busy(&domain) {
+        if self.keeper.is_busy(&domain) || self.keeper.awaits(&domain) {
             return Err(format!("another step of {domain} is in hand; try again in a moment"));
         }
         let signers = self.keeper.signers();
@@ -136,7 +143,11 @@ impl Engine {
         if let Some(selector) = selector
             && let Some(key) = keys.iter().find(|key| key.selector == selector)
         {
+            let switching = keys.iter().find(|other| {
+                other.course.switching && other.is_on_its_way() && other.algorithm.is_kind_of(key.algorithm)
+            });
             return match (next, key.stage) {
+                (true, Stage::Live) if let Some(other) = switching => Err(under_way(&other.selector)),
                 (true, Stage::Live) => Ok(Order::Choose(domain, selector.to_owned())),
                 (true, Stage::Signing) => Err(format!("{selector} is signed with already")),
                 (true, _) => Err(format!("{selector} is on its way out; a new key wants a new selector")),
@@ -161,12 +172,52 @@ impl Engine {
                 kind.name()
             ));
         }
+        let under_way_already = |kind: &NewKey| {
+            let mut of_kind = keys.iter().filter(|key| kind.is_kind_of(key.algorithm));
+            of_kind.find(|key| key.is_on_its_way())
+        };
+        if let Some(key) = kinds.iter().find_map(under_way_already).filter(|_| next) {
+            return Err(under_way(&key.selector));
+        }
         let taken = |name: &str| keys.iter().any(|key| key.selector == name);
         let name = |kind| selector.map_or_else(|| rotation.selector.unused(now(), kind, &taken), str::to_owned);
         Ok(Order::Make(
             domain,
             kinds.into_iter().map(|kind| (name(kind), kind)).collect(),
         ))
+    }
+
+    /// The signer is to go on to this key, and to no other of its kind; says whether that could be stored.
+    fn choose(&mut self, domain: &Name, selector: &str) -> bool {
+        let keys = self.publisher.keys(domain);
+        let Some(kind) = keys
+            .iter()
+            .find(|key| key.selector == selector)
+            .map(|key| key.algorithm)
+        else {
+            return false;
+        };
+        let others = keys
+            .iter()
+            .filter(|key| key.course.next && key.algorithm.is_kind_of(kind));
+        let others: Vec<String> = others.map(|key| key.selector.clone()).collect();
+        let mut others = others.iter().filter(|other| *other != selector);
+        others.all(|other| self.set_course(domain, other, |course| course.next = false))
+            && self.set_course(domain, selector, |course| course.next = true)
+    }
+
+    /// The name servers that do not serve the keys which are signed with now.
+    fn tell_what_holds(&self, domain: &Name, text: &mut String, now: u64) {
+        let signing = self
+            .publisher
+            .keys(domain)
+            .iter()
+            .filter(|key| key.stage == Stage::Signing);
+        for key in signing {
+            for against in self.key_view(key, None, now).all_against() {
+                *text += &format!("; {} is not served by {against}", key.selector);
+            }
+        }
     }
 
     /// How the keys of a domain stand, or those of all.
@@ -178,11 +229,12 @@ impl Engine {
         };
         let (mut text, mut views, mut amiss) = (String::new(), vec![], false);
         for domain in domains {
-            let keys = self.publisher.keys(domain).iter().map(|key| self.key_view(key, now));
-            let keys: Vec<KeyView> = keys.collect();
+            let trouble = self.trouble_of(domain);
+            let keys = self.publisher.keys(domain).iter();
+            let keys: Vec<KeyView> = keys.map(|key| self.key_view(key, trouble.clone(), now)).collect();
             text += &format!("{domain}\n");
             text.extend(keys.iter().map(ToString::to_string));
-            if let Some(trouble) = self.trouble_of(domain) {
+            if let Some(trouble) = trouble {
                 text += &format!("    the last step failed and is tried again: {trouble}\n");
                 amiss = true;
             }
@@ -203,10 +255,14 @@ impl Engine {
     /// Answers those whose name servers have been asked, or who waited long enough.
     pub(super) fn answer_askers(&mut self, now: u64) {
         for (pending, domain) in self.keeper.take_answered(now) {
-            let reply = self.status_of_keys(domain.as_ref(), json_wanted(&pending));
+            let reply = self.status_of_keys(Some(&domain), json_wanted(&pending));
             pending.reply(reply);
         }
     }
+}
+
+fn under_way(selector: &str) -> String {
+    format!("{selector} is on its way already; see `signpost key status`, and rotate again once it is signed with")
 }
 
 fn json_wanted(pending: &Pending) -> bool {

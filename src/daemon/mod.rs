@@ -35,6 +35,7 @@ use crate::exchange::Exchange;
 use crate::publish::{Publisher, SharedZones, StoreError};
 use crate::server::systemd::Notifier;
 use crate::server::{BindError, Encrypted, Inherited, Listen, RateLimit, Running, Server};
+use crate::signer::SignerError;
 use crate::transfer::Ledger;
 use crate::watch::{self, Root, WatchError, Watcher};
 use crate::zone::ZoneSet;
@@ -69,6 +70,9 @@ pub enum StartError {
     /// The control socket.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// Another Signpost drives the same signers.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
     /// The system gives no threads or signals.
     #[error("the system refuses a thread or a signal handler: {0}; raise the limits of processes and open files")]
     System(std::io::Error),
@@ -123,7 +127,8 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
     settings.transfers = Some(Arc::new(rules.transfers(publisher.journal(), ledger, inbox)));
     let signals = signals::listen(waker.clone()).map_err(StartError::System)?;
     let orders = control::listen(&config.state, move || waker.wake())?;
-    let keeper = Keeper::start(exchange.inquirer(), watcher.waker()).map_err(StartError::System)?;
+    let mut keeper = Keeper::start(exchange.inquirer(), watcher.waker()).map_err(StartError::System)?;
+    keeper.take(&config)?;
     let sources = Sources::new(config)?;
     let mut engine = Engine {
         sources,

@@ -123,6 +123,8 @@ impl Course {
 pub struct Sight<'s> {
     /// Is a signer configured to sign with the key of this selector and kind? `None` where nothing tells.
     pub signs: &'s dyn Fn(&str, Algorithm) -> Option<bool>,
+    /// Has every name server served a key for as long as resolvers may remember what was before?
+    pub is_safe: &'s dyn Fn(&KeyState) -> bool,
     /// Not every name server serves the keys that are signed with now: what they came after must not be withdrawn.
     pub hold: bool,
     /// The TTL of the TXT records that are served at a name.
@@ -133,6 +135,7 @@ impl Sight<'_> {
     /// Nothing is known.
     pub const NONE: Sight<'static> = Sight {
         signs: &|_, _| None,
+        is_safe: &|_| true,
         hold: false,
         served_ttl: &|_| None,
     };
@@ -145,6 +148,20 @@ impl KeyState {
     /// `selector._domainkey.domain` (RFC 6376 §3.6.2.1).
     pub fn owner(&self) -> Result<Name, NameError> {
         self.domain.prefixed(&format!("{}._domainkey", self.selector))
+    }
+
+    /// Is the signer to be switched to it, or is it being switched?
+    pub fn is_on_its_way(&self) -> bool {
+        match self.stage {
+            Stage::Live => self.course.next || self.course.switching,
+            Stage::Signing => self.course.switching,
+            Stage::Retiring | Stage::Revoked { .. } => false,
+        }
+    }
+
+    /// Was the signer being switched to it when its file vanished, or it was revoked?
+    pub fn is_lost(&self) -> bool {
+        self.course.switching && !self.is_on_its_way()
     }
 
     /// The same key revoked by command; `None` if it already is.
@@ -214,6 +231,7 @@ pub fn turn(
     periods: Periods,
 ) -> Turn {
     let mut keys: BTreeMap<&str, (Option<&KeyState>, Option<&DkimKey>)> = BTreeMap::new();
+    let stored_keys = stored;
     for state in stored {
         keys.entry(&state.selector).or_default().0 = Some(state);
     }
@@ -237,6 +255,7 @@ pub fn turn(
             now,
             periods,
             hold: sight.hold,
+            is_known: !stored_keys.is_empty(),
         };
         let step = step(stored, file, sight, times, &owner, &mut turn.findings);
         if let Some(state) = step.state.as_ref().filter(|_| step.shown) {
@@ -263,6 +282,8 @@ struct Times {
     now: u64,
     periods: Periods,
     hold: bool,
+    /// Were keys of the domain published here before?
+    is_known: bool,
 }
 
 fn step(
@@ -277,6 +298,10 @@ fn step(
         (stored, Some(file)) => {
             let (mut state, finding) = with_file(stored, file, sight, times.now, owner);
             findings.extend(finding);
+            // At the first start it has been served by another, presumably for years.
+            if stored.is_none() && times.is_known && state.stage == Stage::Signing {
+                findings.push(signs_unseen(owner));
+            }
             if stored.is_none_or(|stored| stored.record != state.record) {
                 state.course.seen = None;
                 state.course.old_ttl = (sight.served_ttl)(owner).unwrap_or(0);
@@ -348,7 +373,7 @@ fn with_file(
         (Stage::Revoked { by_command: true }, _) => (stored.clone(), Some(revoked_with_file(owner, file))),
         (Stage::Live, Some(true)) => (
             as_it_is(Stage::Signing, now, unspent),
-            course.seen.is_none().then(|| signs_unseen(owner)),
+            (!(sight.is_safe)(stored)).then(|| signs_unseen(owner)),
         ),
         (Stage::Live, _) => (as_it_is(Stage::Live, stored.since, course), None),
         (Stage::Signing, Some(false)) => (
@@ -370,7 +395,7 @@ fn with_file(
 
 /// What time does to a key on its way out.
 fn aged(mut state: KeyState, times: Times, has_file: bool) -> Step {
-    let Times { now, periods, hold } = times;
+    let Times { now, periods, hold, .. } = times;
     loop {
         let period = match state.stage {
             Stage::Revoked { .. } => periods.forget.as_secs(),

@@ -83,12 +83,15 @@ impl Lives {
         let others: Vec<KeyState> = self
             .keys(domain)
             .iter()
-            .filter(|key| key.stage == Stage::Signing && key.selector != selector)
-            .filter(|key| key.algorithm.is_kind_of(new.algorithm))
+            .filter(|key| key.stage == Stage::Signing || key.course.switching)
+            .filter(|key| key.selector != selector && key.algorithm.is_kind_of(new.algorithm))
             .cloned()
             .collect();
         for mut old in others {
-            (old.stage, old.since, old.course.spent) = (Stage::Retiring, now, true);
+            if old.stage == Stage::Signing {
+                (old.stage, old.since, old.course.spent) = (Stage::Retiring, now, true);
+            }
+            old.course.switching = false;
             let selector = old.selector.clone();
             self.change(domain, &selector, Some(old));
         }

@@ -55,8 +55,31 @@ pub fn gate(key: &KeyState, zone: Zone, last: Option<Sighting>, now: u64) -> Gat
     }
 }
 
+/// Since when every name server has served a key, once they have been asked again.
+pub fn seen(before: Option<u64>, everywhere: bool, now: u64) -> Option<u64> {
+    // What was seen under a clock that was ahead is seen now, or the gate stayed shut until then.
+    everywhere.then(|| before.filter(|before| *before <= now).unwrap_or(now))
+}
+
 /// For how many seconds a resolver may still have what was before.
 pub fn wait(key: &KeyState, zone: Zone) -> u64 {
     // A second more: caches count whole seconds, and so do we.
     u64::from(zone.negative_ttl.max(key.course.old_ttl)) + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seen;
+
+    #[test]
+    fn what_was_seen_under_a_clock_that_was_ahead_is_seen_now() {
+        assert_eq!(seen(None, true, 100), Some(100));
+        assert_eq!(seen(Some(90), true, 100), Some(90));
+        assert_eq!(seen(Some(90), false, 100), None);
+        assert_eq!(
+            seen(Some(4000), true, 100),
+            Some(100),
+            "the wait begins again, and ends"
+        );
+    }
 }

@@ -17,7 +17,7 @@
 
 mod gate;
 
-pub use gate::{Gate, Sighting, Zone, gate, wait};
+pub use gate::{Gate, Sighting, Zone, gate, seen, wait};
 
 use crate::mail::dkim::{NewKey, SelectorPattern};
 use crate::publish::{KeyState, Stage};
@@ -125,9 +125,9 @@ fn of_kind(
     let signing = of_kind()
         .filter(|key| key.stage == Stage::Signing)
         .max_by_key(|key| key.since);
-    // One that was begun is brought to its end: the signer may be between the two.
+    // One that was begun is brought to its end, for the signer may be between the two; unless the key is lost by now.
     let chosen = of_kind()
-        .filter(|key| key.course.switching || key.course.next && key.stage == Stage::Live)
+        .filter(|key| key.is_on_its_way())
         .max_by_key(|key| (key.course.switching, key.since));
     if let Some(chosen) = chosen {
         let gate = gate_of(chosen);

@@ -133,6 +133,7 @@ impl Domain {
         let sight = Sight {
             signs: &|selector, _| (self.has_tables && !is_switching).then(|| named.contains(selector)),
             hold,
+            is_safe: &|_| true,
             served_ttl: &|owner| {
                 let selector = owner.to_string().split("._domainkey").next()?.to_owned();
                 served.contains_key(&selector).then_some(3600)
@@ -199,8 +200,7 @@ impl Domain {
             memory
                 .last
                 .insert(key.selector.clone(), Sighting { at: now, everywhere });
-            let seen = everywhere.then(|| key.course.seen.unwrap_or(now));
-            self.states[at].course.seen = seen;
+            self.states[at].course.seen = seen(key.course.seen, everywhere, now);
         }
     }
 

@@ -46,11 +46,13 @@ pub enum Fault {
     Reload,
     /// The hook failed.
     Hook,
+    /// Another Signpost drives the same signers.
+    Taken,
 }
 
 impl Fault {
     /// Every fault, for documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Exists,
         Self::Missing,
         Self::Full,
@@ -63,6 +65,7 @@ impl Fault {
         Self::Busy,
         Self::Reload,
         Self::Hook,
+        Self::Taken,
     ];
 
     /// The stable code, as in docs/errors.md.
@@ -80,6 +83,7 @@ impl Fault {
             Self::Busy => "signer-busy",
             Self::Reload => "signer-reload",
             Self::Hook => "signer-hook",
+            Self::Taken => "signer-taken",
         }
     }
 }

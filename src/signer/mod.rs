@@ -19,12 +19,14 @@
 //! | `opendkim`, `map` | what signers sign with, as text to text |
 //! | `text` | lines, and rows within them |
 //! | `file` | whole files, made and rewritten |
+//! | `lock` | one driver at a time |
 //! | `run` | commands and signals |
 //! | `owner` | users and groups by name |
 
 mod discard;
 mod error;
 mod file;
+mod lock;
 mod make;
 mod map;
 mod opendkim;
@@ -46,6 +48,7 @@ use zeroize::Zeroizing;
 
 pub use discard::{discard, held, reveal};
 pub use error::{Fault, SignerError};
+pub use lock::lock;
 pub use make::{key_file, make};
 
 /// From one key of a domain to the next.

@@ -18,17 +18,18 @@ mod watch;
 pub(super) use hand::Work;
 pub(super) use view::KeyView;
 
-use crate::config::{Signer, SignerKind};
+use crate::config::{Config, Signer, SignerKind};
 use crate::control::Pending;
 use crate::exchange::{Inquirer, Sought, Witness};
 use crate::finding::Finding;
 use crate::keys::Algorithm;
 use crate::mail::dkim::NewKey;
 use crate::name::Name;
-use crate::signer;
+use crate::signer::{self, SignerError};
 use crate::watch::{RootId, Waker};
 use hand::{Hand, Report};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -46,7 +47,7 @@ type Heard = (Sought, Vec<Witness>);
 /// Who asks for the state of keys and is answered when the name servers have been asked.
 struct Asker {
     pending: Pending,
-    domain: Option<Name>,
+    domain: Name,
     /// Those that no answer has come for.
     keys: BTreeSet<KeyName>,
     asked: u64,
@@ -55,6 +56,9 @@ struct Asker {
 
 /// So long an operator waits for the name servers, in seconds.
 const PATIENCE: u64 = 10;
+
+/// A clock that is set back by more than that many seconds is more than a correction.
+const SET_BACK: u64 = 60;
 
 /// A domain whose last step failed.
 #[derive(Debug, Clone)]
@@ -79,6 +83,10 @@ pub(super) struct Keeper {
     /// What the signers are configured to sign with, if their tables tell.
     signing: Option<BTreeMap<Name, BTreeSet<String>>>,
     signers: Vec<Signer>,
+    /// The signers as they are configured.
+    configured: Vec<Signer>,
+    /// No other Signpost drives them while this is open.
+    lock: Option<File>,
     /// The domains to plan for.
     touched: BTreeSet<Name>,
     due: BTreeMap<Name, u64>,
@@ -88,6 +96,8 @@ pub(super) struct Keeper {
     /// Keys that were made and have not been seen in the key directory yet, and whether they are next.
     made: BTreeMap<KeyName, bool>,
     askers: Vec<Asker>,
+    /// The time when it was last looked at, in seconds since 1970.
+    clock: u64,
 }
 
 impl Keeper {
@@ -104,22 +114,42 @@ impl Keeper {
             watched: BTreeMap::new(),
             signing: None,
             signers: vec![],
+            configured: vec![],
+            lock: None,
             touched: BTreeSet::new(),
             due: BTreeMap::new(),
             busy: BTreeSet::new(),
             held: BTreeMap::new(),
             made: BTreeMap::new(),
             askers: vec![],
+            clock: 0,
         })
     }
 
-    /// Takes over which signers there are; returns the files to watch if that changed.
-    pub(super) fn follow(&mut self, signers: &[Signer]) -> Option<Vec<PathBuf>> {
-        if self.signers == signers {
-            return None;
+    /// Takes the signers for this process, if any are configured.
+    pub(super) fn take(&mut self, config: &Config) -> Result<(), SignerError> {
+        match config.signers.is_empty() {
+            true => self.lock = None,
+            false if self.lock.is_none() => self.lock = signer::lock(&config.keys)?,
+            false => {}
         }
-        self.signers = signers.to_vec();
-        Some(signers.iter().flat_map(signer::files).collect())
+        Ok(())
+    }
+
+    /// Takes over which signers there are; returns the files to watch if that changed. None are there while they cannot
+    /// be taken.
+    pub(super) fn follow(&mut self, config: &Config) -> (Option<Vec<PathBuf>>, Option<Finding>) {
+        if self.configured == config.signers {
+            return (None, None);
+        }
+        self.configured.clone_from(&config.signers);
+        let refused = self.take(config).err();
+        self.signers = match refused {
+            None => config.signers.clone(),
+            Some(_) => vec![],
+        };
+        let files = self.signers.iter().flat_map(signer::files).collect();
+        (Some(files), refused.map(|refused| refused.finding()))
     }
 
     /// Reads what the signers are configured to sign with. The domains for which that changed are returned, and what
@@ -158,10 +188,21 @@ impl Keeper {
         (changed, findings)
     }
 
+    /// Does a signer's table name this key?
+    fn names(&self, domain: &Name, selector: &str) -> bool {
+        let all = self.signing.as_ref().and_then(|all| all.get(domain));
+        all.is_some_and(|selectors| selectors.contains(selector))
+    }
+
+    /// The selectors that signers' tables name for a domain.
+    fn named(&self, domain: &Name) -> impl Iterator<Item = &String> {
+        self.signing.iter().filter_map(|all| all.get(domain)).flatten()
+    }
+
     /// Is a signer configured to sign with this key? A hook tells nothing of what it signs with.
     pub(super) fn signs(&self, domain: &Name, selector: &str, algorithm: Algorithm) -> Option<bool> {
-        let all = self.signing.as_ref()?;
-        if all.get(domain).is_some_and(|selectors| selectors.contains(selector)) {
+        self.signing.as_ref()?;
+        if self.names(domain, selector) {
             return Some(true);
         }
         let kind = NewKey::of(algorithm);
@@ -170,9 +211,50 @@ impl Keeper {
         is_told.then_some(false)
     }
 
+    /// Is it known what the signers sign with?
+    pub(super) fn reads_tables(&self) -> bool {
+        self.signing.is_some()
+    }
+
+    /// A step that failed is tried at once: what was in its way may be gone.
+    pub(super) fn try_again(&mut self, domain: &Name, now: u64) {
+        if let Some(held) = self.held.get_mut(domain) {
+            held.until = now;
+            self.due.insert(domain.clone(), now);
+        }
+    }
+
+    /// All that failed, and whoever is to be asked, at once.
+    pub(super) fn try_all_again(&mut self, now: u64) {
+        let held: Vec<Name> = self.held.keys().cloned().collect();
+        held.iter().for_each(|domain| self.try_again(domain, now));
+        self.due.values_mut().for_each(|due| *due = now);
+        self.watched.values_mut().for_each(|watch| watch.ask_at(now));
+    }
+
+    /// Notes the time. If the clock was set back, what is due in a future that is further away now is looked at; says
+    /// whether it was by so much that it matters to the lives of keys.
+    fn mind_the_clock(&mut self, now: u64) -> bool {
+        let back = std::mem::replace(&mut self.clock, now).saturating_sub(now);
+        if back > 0 {
+            self.try_all_again(now);
+        }
+        back > SET_BACK
+    }
+
+    /// Does the domain rest after a failure?
+    fn rests(&self, domain: &Name, now: u64) -> bool {
+        self.held.get(domain).is_some_and(|held| held.until > now)
+    }
+
     /// The keys of a domain are to be looked at.
     pub(super) fn touch(&mut self, domain: &Name) {
         self.touched.insert(domain.clone());
+    }
+
+    /// Was a key of the domain made that has not been seen in the key directory yet?
+    pub(super) fn awaits(&self, domain: &Name) -> bool {
+        self.made.keys().any(|(made, _)| made == domain)
     }
 
     pub(super) fn is_busy(&self, domain: &Name) -> bool {
@@ -184,13 +266,13 @@ impl Keeper {
     }
 
     /// Has the name servers asked for keys of a domain, for somebody who waits.
-    pub(super) fn ask_for(&mut self, pending: Pending, keys: BTreeSet<KeyName>, now: u64) {
+    pub(super) fn ask_for(&mut self, pending: Pending, domain: Name, keys: BTreeSet<KeyName>, now: u64) {
         for key in &keys {
             self.want(key, now, now);
         }
         self.askers.push(Asker {
             pending,
-            domain: keys.first().map(|(domain, _)| domain.clone()),
+            domain,
             keys,
             asked: now,
             until: now + PATIENCE,
@@ -198,7 +280,7 @@ impl Keeper {
     }
 
     /// Those who have waited long enough, with the domain that they asked for.
-    pub(super) fn take_answered(&mut self, now: u64) -> Vec<(Pending, Option<Name>)> {
+    pub(super) fn take_answered(&mut self, now: u64) -> Vec<(Pending, Name)> {
         let (watched, mut answered) = (&self.watched, vec![]);
         for asker in self.askers.extract_if(.., |asker| {
             let asked = asker.asked;

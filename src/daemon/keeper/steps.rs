@@ -25,7 +25,8 @@ const LATE: u64 = 30;
 impl Engine {
     /// Follows the configuration of signers and their tables.
     pub(in crate::daemon) fn follow_signers(&mut self, tables_changed: bool) {
-        let files = self.keeper.follow(&self.sources.config.signers);
+        let (files, refused) = self.keeper.follow(&self.sources.config);
+        self.news.add(refused);
         if files.is_none() && !tables_changed {
             return;
         }
@@ -38,6 +39,7 @@ impl Engine {
         let (changed, findings) = self.keeper.read_tables();
         self.news.add(findings);
         for domain in changed {
+            self.keeper.try_again(&domain, now());
             self.sources.touch_domain(domain);
         }
     }
@@ -52,8 +54,11 @@ impl Engine {
             touched.insert(report.domain.clone());
             self.take(report);
         }
-        self.note_made();
         let now = now();
+        if self.keeper.mind_the_clock(now) {
+            touched.extend(self.publisher.key_domains().cloned());
+        }
+        self.note_made(now);
         let mut plan: BTreeSet<Name> = std::mem::take(&mut self.keeper.touched);
         let is_due = |(domain, due): (&Name, &u64)| (*due <= now).then(|| domain.clone());
         plan.extend(self.keeper.due.iter().filter_map(is_due));
@@ -76,13 +81,14 @@ impl Engine {
     pub(in crate::daemon) fn hold_of(&mut self, domain: &Name, retire: u64) -> bool {
         let now = now();
         let keys = self.publisher.keys(domain);
-        let is_over = |key: &&KeyState| {
-            key.stage == Stage::Retiring && key.course.spent && key.since.saturating_add(retire) <= now
-        };
-        if !keys.iter().any(|key| is_over(&key)) {
+        let spent = keys
+            .iter()
+            .filter(|key| key.stage == Stage::Retiring && key.course.spent);
+        let ends = spent.map(|key| key.since.saturating_add(retire));
+        let Some(end) = ends.filter(|end| *end <= now).max() else {
             return false;
-        }
-        // What they came after is withdrawn once all name servers are seen to serve them, now.
+        };
+        // What they came after is withdrawn once all name servers are seen to serve them, now that it would be.
         let mut hold = false;
         let successors: Vec<(KeyName, Arc<str>)> = keys
             .iter()
@@ -91,12 +97,24 @@ impl Engine {
             .collect();
         for (key, record) in successors {
             let last = self.keeper.watched.get(&key).and_then(|watch| watch.sighting(&record));
-            if !last.is_some_and(|last| last.everywhere && now.saturating_sub(last.at) <= LATE) {
+            if !last.is_some_and(|last| last.everywhere && last.at >= end && now.saturating_sub(last.at) <= LATE) {
                 hold = true;
                 self.keeper.want(&key, now, now);
             }
         }
         hold
+    }
+
+    /// The selectors of keys that it is too early to sign with; none if it is not known what is signed with.
+    pub(in crate::daemon) fn unsafe_yet(&self, domain: &Name) -> BTreeSet<String> {
+        if !self.keeper.reads_tables() {
+            return BTreeSet::new();
+        }
+        let now = now();
+        let safe_at = |key: &KeyState| Some(key.course.seen?.saturating_add(rotate::wait(key, self.zone_of(key))));
+        let keys = self.publisher.keys(domain).iter();
+        let early = keys.filter(|key| key.stage == Stage::Live && safe_at(key).is_none_or(|at| now < at));
+        early.map(|key| key.selector.clone()).collect()
     }
 
     /// The TTL of the TXT records that are served at a name.
@@ -118,18 +136,20 @@ impl Engine {
     }
 
     fn plan(&mut self, domain: &Name, now: u64) {
-        if self.keeper.busy.contains(domain) || self.keeper.made.keys().any(|(made, _)| made == domain) {
+        if self.keeper.is_busy(domain) || self.keeper.awaits(domain) {
             return;
         }
-        if let Some(held) = self.keeper.held.get(domain)
-            && held.until > now
-        {
+        if let Some(held) = self.keeper.held.get(domain).filter(|held| held.until > now) {
             self.keeper.due.insert(domain.clone(), held.until);
             return;
         }
         let rotation = self.rotation_of(domain);
         let keys = self.publisher.keys(domain).to_vec();
-        for key in keys.iter().filter(|key| key.course.next && key.stage == Stage::Live) {
+        // Where it shows whether a signer is switched too early, that is to be known of every key.
+        let watches = self.keeper.reads_tables();
+        let is_asked_for =
+            |key: &&KeyState| key.stage == Stage::Live && (key.course.next || watches && key.course.seen.is_none());
+        for key in keys.iter().filter(is_asked_for) {
             let until = self.gate_of(key, now);
             let at = match until {
                 Gate::Waits { until } => until,
@@ -155,6 +175,14 @@ impl Engine {
         if let Some(deadline) = plan.deadline {
             self.keeper.due.insert(domain.clone(), deadline);
         }
+        match keys.iter().find(|key| key.is_lost()) {
+            Some(lost) if !keys.iter().any(KeyState::is_on_its_way) => {
+                let lost = no_file(domain, &lost.selector);
+                self.hold(domain, lost);
+            }
+            _ if plan.steps.is_empty() => drop(self.keeper.held.remove(domain)),
+            _ => {}
+        }
         self.begin(domain, plan.steps, &keys, &rotation, now);
     }
 
@@ -171,6 +199,14 @@ impl Engine {
                     return;
                 }
                 Step::Switch { selector, old } if make.is_empty() => {
+                    let stranger = self
+                        .keeper
+                        .named(domain)
+                        .find(|named| !keys.iter().any(|key| key.selector == **named));
+                    if let Some(stranger) = stranger.filter(|_| old.is_none()) {
+                        let finding = signed_by_another(domain, stranger);
+                        return self.hold(domain, finding);
+                    }
                     // What the tables say is not believed before the signer is known to have read them.
                     if !self.set_course(domain, &selector, |course| course.switching = true) {
                         return;
@@ -205,10 +241,18 @@ impl Engine {
 
     fn switch_to(&self, domain: &Name, selector: &str, old: Option<String>, keys: &[KeyState]) -> Option<Work> {
         let key = keys.iter().find(|key| key.selector == selector)?;
+        let kind = NewKey::of(key.algorithm);
+        // What the signer signs with is not what it should if that was revoked, or lost in the middle of a switch.
+        let stray = keys
+            .iter()
+            .filter(|other| kind.is_kind_of(other.algorithm) && other.selector != selector);
+        let stray = stray.filter(|other| other.course.switching || matches!(other.stage, Stage::Revoked { .. }));
+        let mut stray = stray.filter(|other| self.keeper.names(domain, &other.selector));
+        let old = stray.next().map(|other| other.selector.clone()).or(old);
         Some(Work::Switch {
             selector: selector.to_owned(),
             old,
-            algorithm: NewKey::of(key.algorithm),
+            algorithm: kind,
             key_file: self.key_file(domain, selector)?,
             record: Arc::clone(&key.record),
         })
@@ -298,9 +342,12 @@ impl Engine {
     }
 
     /// Keys that were made and are seen in the key directory by now are noted as ours.
-    fn note_made(&mut self) {
+    fn note_made(&mut self, now: u64) {
         for (key, next) in self.keeper.made.clone() {
             let (domain, selector) = &key;
+            if self.keeper.rests(domain, now) {
+                continue;
+            }
             let set = |course: &mut crate::publish::Course| {
                 course.made = true;
                 course.next = next;
@@ -343,7 +390,7 @@ impl Engine {
         if state.record != asked {
             return None;
         }
-        let seen = everywhere.then(|| state.course.seen.unwrap_or(now));
+        let seen = rotate::seen(state.course.seen, everywhere, now);
         if seen != state.course.seen {
             self.set_course(domain, selector, |course| course.seen = seen);
             if everywhere && state.course.next {
@@ -441,6 +488,16 @@ fn no_file(domain: &Name, selector: &str) -> Finding {
             "the key {selector} of {domain} was to be signed with, and its private half is not in the key directory"
         ),
         "put it back, or make another with `signpost key rotate`",
+    )
+}
+
+fn signed_by_another(domain: &Name, selector: &str) -> Finding {
+    Finding::error(
+        "signer-disagrees",
+        format!(
+            "mail of {domain} is signed with selector {selector}, of which there is no key here: somebody else drives"
+        ),
+        "put its key into the key directory, or take it out of the signer's table; that is seen at once",
     )
 }
 

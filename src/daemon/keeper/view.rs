@@ -37,6 +37,9 @@ pub(in crate::daemon) struct KeyView {
     /// In how many seconds, if that is a matter of time.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_in_seconds: Option<u64>,
+    /// Why the last step of its domain failed, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,7 +52,7 @@ struct ServerView {
 }
 
 impl Engine {
-    pub(in crate::daemon) fn key_view(&self, key: &KeyState, now: u64) -> KeyView {
+    pub(in crate::daemon) fn key_view(&self, key: &KeyState, trouble: Option<String>, now: u64) -> KeyView {
         let rotation = self.rotation_of(&key.domain);
         let gate = match key.stage {
             Stage::Live | Stage::Signing => Some(self.gate_of(key, now)),
@@ -76,6 +79,7 @@ impl Engine {
             servers: self.keeper.servers_of(key, now),
             next,
             next_in_seconds: at.map(|at| at.saturating_sub(now)),
+            trouble,
         }
     }
 
@@ -179,7 +183,7 @@ impl KeyView {
             }),
             (false, Some(true)) => Ok(format!("{subject} may be signed with: every name server serves it\n")),
             (false, Some(false)) => {
-                let against: Vec<String> = self.servers.iter().filter_map(ServerView::against).collect();
+                let against: Vec<String> = self.all_against().collect();
                 Err(match against.is_empty() {
                     true => format!("{subject}: {}", self.next_line()),
                     false => format!("{subject} is not served by {}", against.join("; nor by ")),
@@ -190,6 +194,11 @@ impl KeyView {
                 self.stage
             )),
         }
+    }
+
+    /// The name servers that do not serve it, and why.
+    pub(in crate::daemon) fn all_against(&self) -> impl Iterator<Item = String> {
+        self.servers.iter().filter_map(ServerView::against)
     }
 
     /// It will never be what is waited for.
@@ -241,7 +250,7 @@ impl fmt::Display for KeyView {
         if !serving.is_empty() {
             writeln!(f, "    served by {}", serving.join(", "))?;
         }
-        for against in self.servers.iter().filter_map(ServerView::against) {
+        for against in self.all_against() {
             writeln!(f, "    NOT served by {against}")?;
         }
         Ok(())

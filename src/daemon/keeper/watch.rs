@@ -29,6 +29,14 @@ impl Watch {
         self.next.filter(|_| !self.asking)
     }
 
+    /// If it waits to be asked for, it is at `at`.
+    pub(super) fn ask_at(&mut self, at: u64) {
+        if self.next.is_some() {
+            self.next = Some(at);
+            self.wanted_until = at + WANTED;
+        }
+    }
+
     /// Has an answer come to a question that was asked then or later?
     pub(super) fn was_heard_since(&self, asked: u64) -> bool {
         !self.asking && self.last.as_ref().is_some_and(|(_, at, _)| *at >= asked)
