@@ -55,7 +55,7 @@ use serde::Deserialize;
 pub use kind::{Kind, Wanted, is_spf};
 pub(crate) use read::seconds;
 pub use read::{NoPeriod, NoReportUri, Period, PolicyName, ReportUri};
-pub use tags::dkim_public_key;
+pub use tags::{dkim_public_key, dkim_verifies_as_well};
 pub use view::{Known, ZoneView};
 
 /// The `[mail]` table of `signpost.toml` or of `zones/NAME.toml`.

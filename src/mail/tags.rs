@@ -25,9 +25,34 @@ pub fn dkim_public_key(record: &[u8]) -> Option<String> {
     Some(key)
 }
 
+/// Does what verifies by the DKIM key record `new` verify by `old`, too? It does if `old` has the same key and asks for
+/// nothing else (RFC 6376 §3.6.1): a tag more in `new`, such as `h=sha256`, only rules out what is not done.
+pub fn dkim_verifies_as_well(old: &str, new: &str) -> bool {
+    let mut asked = tags(old).filter(|(name, _)| !["v", "n"].contains(name));
+    tag(old, "p").is_some_and(|key| !key.is_empty()) && asked.all(|(name, value)| tag(new, name) == Some(value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_that_asks_for_less_of_the_same_key_verifies_as_well() {
+        let made = "v=DKIM1; h=sha256; k=rsa; p=AB";
+        assert!(dkim_verifies_as_well("v=DKIM1; k=rsa; p=AB", made));
+        assert!(dkim_verifies_as_well(made, made));
+        for old in [
+            "v=DKIM1; k=rsa; p=CD",
+            "v=DKIM1; k=ed25519; p=AB",
+            "v=DKIM1; h=sha1; k=rsa; p=AB",
+            "v=DKIM1; k=rsa; t=s; p=AB",
+            "v=DKIM1; p=",
+            "v=spf1 -all",
+        ] {
+            assert!(!dkim_verifies_as_well(old, made), "{old}");
+        }
+        assert!(!dkim_verifies_as_well("v=DKIM1; p=", "v=DKIM1; p="), "revoked");
+    }
 
     #[test]
     fn takes_a_list_apart_with_blanks_and_an_open_end() {

@@ -30,6 +30,7 @@
 use crate::compose::{KeyStage, ZoneKey};
 use crate::finding::Finding;
 use crate::keys::{Algorithm, DkimKey};
+use crate::mail::dkim_verifies_as_well;
 use crate::name::{Name, NameError};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -304,7 +305,11 @@ fn step(
             }
             if stored.is_none_or(|stored| stored.record != state.record) {
                 state.course.seen = None;
-                state.course.old_ttl = (sight.served_ttl)(owner).unwrap_or(0);
+                // A private key and the record beside it appear one after the other: who remembers the one without the
+                // other verifies as well.
+                if !stored.is_some_and(|stored| serves_as_well(stored, &state.record)) {
+                    state.course.old_ttl = (sight.served_ttl)(owner).unwrap_or(0);
+                }
             }
             match state.stage {
                 Stage::Retiring | Stage::Revoked { by_command: false } => aged(state, times, true),
@@ -331,6 +336,12 @@ fn step(
             deadline: None,
         },
     }
+}
+
+/// Does what is served for a key so far verify what its new record does?
+fn serves_as_well(stored: &KeyState, record: &str) -> bool {
+    let is_revoked = matches!(stored.stage, Stage::Revoked { .. });
+    !is_revoked && dkim_verifies_as_well(&stored.record, record)
 }
 
 /// The key directory has a key of this selector.

@@ -57,7 +57,7 @@ impl Signer {
              KeyTable refile:{here}/KeyTable\nSigningTable refile:{here}/SigningTable\n\
              ExternalIgnoreList {here}/TrustedHosts\nInternalHosts {here}/TrustedHosts\n\
              SignatureAlgorithm {name}\nAutoRestart Yes\nDNSTimeout 5\nUserID opendkim:opendkim\n\
-             Socket inet:{port}@localhost\nCanonicalization relaxed/relaxed\n"
+             Socket inet:{port}@localhost\nCanonicalization relaxed/relaxed\nPidFile {here}/opendkim.pid\n"
         );
         fs::write(dir.join("opendkim.conf"), conf).unwrap();
         fs::write(dir.join("TrustedHosts"), format!("127.0.0.1\nlocalhost\n{DOMAIN}\n")).unwrap();

@@ -6,7 +6,6 @@ use crate::land::{DOMAIN, Land, NAME_SERVERS, TRANSFERS, TTL, ZONE, wait_for_nam
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 pub(crate) const SPF: &str = "v=spf1 mx -all";
 /// The key of rndc, for servers of which nobody outside of the test's network knows.
@@ -19,17 +18,17 @@ pub(crate) struct Primary {
 
 impl Primary {
     /// Signpost: the zone file has no mail record in it, the policy two, and the keys are those of the directory.
-    pub(crate) fn signpost(land: &Land, house: &House, retire: Duration, forget: Duration) -> Self {
+    /// `rotation` is the text of `[mail.dkim.rotation]`, `signers` all of the signers'.
+    pub(crate) fn signpost(land: &Land, house: &House, rotation: &str, signers: &str) -> Self {
         house.write(&format!("zones/{DOMAIN}.zone"), ZONE);
         let [ns1, ns2] = NAME_SERVERS;
         house.replace(
             "signpost.toml",
             format!(
                 "listen = [\"{ns1}:53\", \"{TRANSFERS}:53\"]\nzones = \"zones\"\nkeys = \"keys\"\nstate = \"state\"\n\
-                 [mail.spf]\nrecord = \"{SPF}\"\n[mail.dmarc]\npolicy = \"reject\"\n\
-                 [mail.dkim]\nttl = \"{TTL}s\"\n[mail.dkim.rotation]\nretire = \"{}s\"\nforget = \"{}s\"\n[transfer]\nallow = [\"{ns2}\"]\n",
-                retire.as_secs(),
-                forget.as_secs()
+                 [mail.spf]\nrecord = \"{SPF}\"\nttl = \"{TTL}s\"\n[mail.dmarc]\npolicy = \"reject\"\nttl = \"{TTL}s\"\n\
+                 [mail.dkim]\nttl = \"{TTL}s\"\n\
+                 [mail.dkim.rotation]\n{rotation}[transfer]\nallow = [\"{ns2}\"]\n{signers}"
             ),
         );
         let (dir, prefix) = (house.path(""), land.sending.prefix());

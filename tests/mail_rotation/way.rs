@@ -1,7 +1,8 @@
 //! The ways to rotate a key.
 //!
 //! - [`Classical`]: BIND, and all steps at once, as tutorials have it;
-//! - [`ByHand`]: Signpost, and a person (or a script) who knows what to wait for.
+//! - [`ByHand`]: Signpost, and a person (or a script) who knows what to wait for;
+//! - [`Driven`](crate::driven::Driven): Signpost does it all.
 
 use crate::common::wait_at_most;
 use crate::judge::Judge;
@@ -14,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How long the name servers may keep a rotation waiting.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a rotation has to do with.
 pub(crate) struct Scene<'a> {
@@ -38,11 +39,28 @@ pub(crate) enum Software {
 pub(crate) trait Way: Sync {
     fn software(&self) -> Software;
 
-    /// The selectors of a generation of keys, one for each algorithm that is signed with.
+    /// What Signpost's `[mail.dkim.rotation]` has beside `retire` and `forget`.
+    fn rotation(&self) -> String {
+        String::new()
+    }
+
+    /// The signers that Signpost knows of.
+    fn signers(&self) -> String {
+        String::new()
+    }
+
+    /// The selectors of a generation of keys, one for each algorithm that is signed with. Those that Signpost makes it
+    /// names itself, and only the first ones are asked for.
     fn selectors(&self, generation: u32) -> Vec<String>;
+
+    /// Waits for the begin of a rotation that begins by itself.
+    fn wait_until_due(&self, _scene: &Scene<'_>) {}
 
     /// Leads from the keys of the generation before to new ones. Returns when the old ones are given up.
     fn rotate(&self, scene: &Scene<'_>, generation: u32);
+
+    /// A key's life goes on to its end, whatever happened meanwhile: `life` is how long its record stays.
+    fn wait_for_the_end(&self, _scene: &Scene<'_>, _life: Duration) {}
 }
 
 /// `opendkim-genkey`, the zone file, `rndc reload`, the signer, and the old key is gone: one step after the other.
@@ -114,10 +132,24 @@ impl Way for ByHand {
             remove(scene, selector);
         }
     }
+
+    fn wait_for_the_end(&self, scene: &Scene<'_>, life: Duration) {
+        for selector in self.selectors(0) {
+            wait_at_most(life, &format!("the end of {selector}"), || {
+                is_gone(scene.land, &selector).then_some(())
+            });
+        }
+    }
+}
+
+/// No name server has anything at a selector.
+pub(crate) fn is_gone(land: &Land, selector: &str) -> bool {
+    let at = |server| land.text_at(server, &owner(selector));
+    NAME_SERVERS.into_iter().all(|server| at(server).is_empty())
 }
 
 /// Somebody asks for a selector before it is there, as monitoring and the curious do: resolvers remember the "no".
-fn look_up_early(scene: &Scene<'_>, selector: &str) {
+pub(crate) fn look_up_early(scene: &Scene<'_>, selector: &str) {
     scene.land.look_up(&owner(selector));
 }
 

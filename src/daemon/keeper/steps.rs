@@ -99,7 +99,7 @@ impl Engine {
             let last = self.keeper.watched.get(&key).and_then(|watch| watch.sighting(&record));
             if !last.is_some_and(|last| last.everywhere && last.at >= end && now.saturating_sub(last.at) <= LATE) {
                 hold = true;
-                self.keeper.want(&key, now, now);
+                self.keeper.keep_asking(&key, now, now);
             }
         }
         hold
@@ -155,7 +155,8 @@ impl Engine {
                 Gate::Waits { until } => until,
                 Gate::Open | Gate::Shut => now,
             };
-            self.keeper.want(&(domain.clone(), key.selector.clone()), at, now);
+            self.keeper
+                .keep_asking(&(domain.clone(), key.selector.clone()), at, now);
         }
         let signers = &self.keeper.signers;
         let schedule = Schedule {

@@ -42,6 +42,15 @@ impl Watch {
         !self.asking && self.last.as_ref().is_some_and(|(_, at, _)| *at >= asked)
     }
 
+    fn keep_asking(&mut self, at: u64, now: u64) {
+        self.wanted_until = self.wanted_until.max(at + WANTED).max(now + WANTED);
+        if self.next.is_none() && !self.asking {
+            let turn = self.last.as_ref().map_or(0, |(_, heard, _)| heard + self.delay);
+            // A clock that was set back must not stop it.
+            self.next = Some(at.max(turn.min(now + SELDOM)));
+        }
+    }
+
     /// What was seen of this record.
     pub(super) fn sighting(&self, record: &str) -> Option<Sighting> {
         let (sought, at, witnesses) = self.last.as_ref()?;
@@ -58,6 +67,11 @@ impl Keeper {
         if watch.next.is_none_or(|next| next > at) && !watch.asking {
             watch.next = Some(at);
         }
+    }
+
+    /// The same without haste, for what is planned at every answer: one that was asked for waits for its turn.
+    pub(super) fn keep_asking(&mut self, key: &KeyName, at: u64, now: u64) {
+        self.watched.entry(key.clone()).or_default().keep_asking(at, now);
     }
 
     /// The keys to ask for now.
@@ -116,5 +130,39 @@ impl Keeper {
         watch.next = (!everywhere && watch.wanted_until > now).then_some(now + watch.delay);
         watch.last = Some((sought, now, witnesses));
         (key, everywhere)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Name;
+
+    /// Before, a plan that follows an answer brought the next question forward to now: hundreds a second.
+    #[test]
+    fn what_was_answered_is_not_asked_again_at_once() {
+        let org = Name::from_text("example.org").unwrap();
+        let sought = Sought {
+            apex: org.clone(),
+            domain: org.clone(),
+            selector: "mail".into(),
+            owner: org,
+            record: "v=DKIM1; p=".into(),
+        };
+        let mut watch = Watch::default();
+        watch.keep_asking(100, 100);
+        assert_eq!(watch.next(), Some(100), "never asked for");
+        watch.next = Some(116);
+        watch.keep_asking(100, 100);
+        assert_eq!(watch.next(), Some(116), "its turn");
+        (watch.next, watch.delay, watch.last) = (None, 1, Some((sought, 100, vec![])));
+        watch.keep_asking(100, 100);
+        assert_eq!(watch.next(), Some(101), "just answered");
+        watch.next = None;
+        watch.keep_asking(3700, 100);
+        assert_eq!(watch.next(), Some(3700), "when it matters");
+        watch.next = None;
+        watch.keep_asking(20, 20);
+        assert_eq!(watch.next(), Some(20 + SELDOM), "the clock was set back");
     }
 }

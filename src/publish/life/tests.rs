@@ -30,6 +30,8 @@ struct Domain {
     periods: Periods,
     signing: Option<BTreeSet<String>>,
     hold: bool,
+    /// Of what is served at a selector; an hour unless it is said.
+    ttl: Option<u32>,
 }
 
 impl Domain {
@@ -38,7 +40,7 @@ impl Domain {
         let sight = Sight {
             signs: &|selector, _| signing.as_ref().map(|names| names.contains(selector)),
             hold: self.hold,
-            served_ttl: &|_| Some(3600),
+            served_ttl: &|_| self.ttl.or(Some(3600)),
         };
         let turn = turn(
             &org(),
@@ -445,6 +447,29 @@ fn what_was_seen_and_what_was_there_before_go_with_the_record() {
     domain.files = vec![file("mail", "BBBB")];
     domain.turn(START + 2);
     assert_eq!(domain.states[0].course.seen, None);
+}
+
+/// opendkim-genkey and Signpost write the record beside the key a moment later. Before, that cost the record's TTL.
+#[test]
+fn a_record_beside_a_new_key_makes_it_wait_for_no_ttl() {
+    let mut domain = Domain {
+        ttl: Some(0),
+        files: vec![file("mail", "AAAA")],
+        ..Domain::default()
+    };
+    domain.turn(START);
+    domain.states[0].course.seen = Some(START);
+    domain.ttl = None;
+    domain.files[0].record = "v=DKIM1; h=sha256; k=rsa; p=AAAA".into();
+    domain.turn(START + 1);
+    let course = domain.states[0].course;
+    assert_eq!((course.seen, course.old_ttl), (None, 0), "it is asked for anew");
+    domain.files[0].record = "v=DKIM1; h=sha256; k=rsa; t=s; p=AAAA".into();
+    domain.turn(START + 2);
+    assert_eq!(
+        domain.states[0].course.old_ttl, 3600,
+        "the one before asked for other things"
+    );
 }
 
 /// Ten years of a yearly rotation, a turn a day, restarted before and after every change.
