@@ -39,6 +39,7 @@ impl Domain {
         let signing = self.signing.clone();
         let sight = Sight {
             signs: &|selector, _| signing.as_ref().map(|names| names.contains(selector)),
+            is_safe: &|key| key.course.seen.is_some(),
             hold: self.hold,
             served_ttl: &|_| self.ttl.or(Some(3600)),
         };
@@ -392,6 +393,51 @@ fn what_the_signer_names_is_signed_with_and_what_it_leaves_retires_though_its_fi
 }
 
 #[test]
+fn a_signer_that_goes_on_too_early_is_told_of_and_one_that_waits_is_not() {
+    let mut domain = Domain {
+        files: vec![file("a", "AAAA")],
+        signing: Some(BTreeSet::from(["a".to_owned()])),
+        ..Domain::default()
+    };
+    assert_eq!(
+        codes(&domain.turn(START)),
+        [""; 0],
+        "before the first start another served it"
+    );
+    // Key and table at once, as with BIND.
+    domain.files.push(file("b", "BBBB"));
+    domain.signing = Some(BTreeSet::from(["b".to_owned()]));
+    assert_eq!(
+        codes(&domain.turn(START + DAY)),
+        ["dkim-key-left", "dkim-key-signs-unseen"]
+    );
+    domain.files.push(file("c", "CCCC"));
+    domain.turn(START + 2 * DAY);
+    for key in domain.states.iter_mut().filter(|key| key.selector == "c") {
+        key.course.seen = Some(START + 2 * DAY);
+    }
+    domain.signing = Some(BTreeSet::from(["c".to_owned()]));
+    assert_eq!(codes(&domain.turn(START + 3 * DAY)), ["dkim-key-left"]);
+}
+
+#[test]
+fn a_key_that_is_revoked_or_vanishes_in_the_middle_of_a_switch_is_not_on_its_way() {
+    let mut domain = Domain {
+        files: vec![file("a", "AAAA"), file("b", "BBBB")],
+        ..Domain::default()
+    };
+    domain.turn(START);
+    for key in &mut domain.states {
+        key.course.switching = true;
+        assert!(key.is_on_its_way() && !key.is_lost());
+    }
+    domain.files.clear();
+    domain.turn(START + 1);
+    domain.revoke("b", START + 1);
+    assert!(domain.states.iter().all(|key| key.is_lost() && !key.is_on_its_way()));
+}
+
+#[test]
 fn a_signer_that_goes_back_makes_the_old_key_live_again() {
     let mut domain = Domain {
         files: vec![file("old", "AAAA")],
@@ -464,12 +510,9 @@ fn a_record_beside_a_new_key_makes_it_wait_for_no_ttl() {
     domain.turn(START + 1);
     let course = domain.states[0].course;
     assert_eq!((course.seen, course.old_ttl), (None, 0), "it is asked for anew");
-    domain.files[0].record = "v=DKIM1; h=sha256; k=rsa; t=s; p=AAAA".into();
+    domain.files = vec![file("mail", "AAAA")];
     domain.turn(START + 2);
-    assert_eq!(
-        domain.states[0].course.old_ttl, 3600,
-        "the one before asked for other things"
-    );
+    assert_eq!(domain.states[0].course.old_ttl, 3600, "the one before asked for more");
 }
 
 /// Ten years of a yearly rotation, a turn a day, restarted before and after every change.
