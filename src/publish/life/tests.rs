@@ -37,6 +37,7 @@ impl Domain {
         let signing = self.signing.clone();
         let sight = Sight {
             signs: &|selector, _| signing.as_ref().map(|names| names.contains(selector)),
+            is_safe: &|key| key.course.seen.is_some(),
             hold: self.hold,
             served_ttl: &|_| Some(3600),
         };
@@ -387,6 +388,51 @@ fn what_the_signer_names_is_signed_with_and_what_it_leaves_retires_though_its_fi
     domain.files.remove(0);
     domain.turn(START + 40 * DAY);
     assert_eq!(domain.states.len(), 1, "nothing is remembered once the file is gone");
+}
+
+#[test]
+fn a_signer_that_goes_on_too_early_is_told_of_and_one_that_waits_is_not() {
+    let mut domain = Domain {
+        files: vec![file("a", "AAAA")],
+        signing: Some(BTreeSet::from(["a".to_owned()])),
+        ..Domain::default()
+    };
+    assert_eq!(
+        codes(&domain.turn(START)),
+        [""; 0],
+        "before the first start another served it"
+    );
+    // Key and table at once, as with BIND.
+    domain.files.push(file("b", "BBBB"));
+    domain.signing = Some(BTreeSet::from(["b".to_owned()]));
+    assert_eq!(
+        codes(&domain.turn(START + DAY)),
+        ["dkim-key-left", "dkim-key-signs-unseen"]
+    );
+    domain.files.push(file("c", "CCCC"));
+    domain.turn(START + 2 * DAY);
+    for key in domain.states.iter_mut().filter(|key| key.selector == "c") {
+        key.course.seen = Some(START + 2 * DAY);
+    }
+    domain.signing = Some(BTreeSet::from(["c".to_owned()]));
+    assert_eq!(codes(&domain.turn(START + 3 * DAY)), ["dkim-key-left"]);
+}
+
+#[test]
+fn a_key_that_is_revoked_or_vanishes_in_the_middle_of_a_switch_is_not_on_its_way() {
+    let mut domain = Domain {
+        files: vec![file("a", "AAAA"), file("b", "BBBB")],
+        ..Domain::default()
+    };
+    domain.turn(START);
+    for key in &mut domain.states {
+        key.course.switching = true;
+        assert!(key.is_on_its_way() && !key.is_lost());
+    }
+    domain.files.clear();
+    domain.turn(START + 1);
+    domain.revoke("b", START + 1);
+    assert!(domain.states.iter().all(|key| key.is_lost() && !key.is_on_its_way()));
 }
 
 #[test]
