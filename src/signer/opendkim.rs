@@ -290,6 +290,10 @@ impl<'a> Tables<'a> {
             if let Some((line, _)) = self.keys.table.broken.iter().find(is_broken) {
                 return refuse(self.keys.file, *line, "which cannot be read");
             }
+            // Somebody is in the middle of changing both tables.
+            if is_own && self.keys_of(row).next().is_none() {
+                return refuse(self.signing.file, *line, "whose key is not in the KeyTable");
+            }
             for (line, key) in self.keys_of(row) {
                 let is_own = key.domain.as_ref().map_or(is_own, |of| of == domain);
                 match &key.key {

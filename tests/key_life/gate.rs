@@ -68,7 +68,7 @@ fn one_that_refuses_or_is_silent_holds_it_as_well_and_says_so() {
     for (mood, words) in [(Mood::Refuses, "REFUSED"), (Mood::Silent, "it does not answer")] {
         let (house, secondary) = with_secondary(&policy(), mood);
         let new = rotate(&house);
-        let (code, said) = key(&house, &["wait", DOMAIN, &new, "--timeout", "10s"]);
+        let (code, said) = key(&house, &["wait", DOMAIN, &new, "--timeout", "20s"]);
         assert_eq!(code, 75, "{said}");
         assert!(
             said.contains(&secondary.address.to_string()) && said.contains(words),
