@@ -66,7 +66,7 @@ pub struct ZoneKey {
 pub enum KeyStage {
     /// Its file is there.
     Live,
-    /// Its file is gone, mail in flight may still be signed with it.
+    /// Its signer has left it or its file is gone; mail in flight may still be signed with it.
     Retiring,
     /// Published with an empty `p=`.
     Revoked,
@@ -213,7 +213,7 @@ impl ZoneKey {
     fn wanted(&self, policy: &MailPolicy) -> Wanted {
         let from = match self.stage {
             KeyStage::Live => self.source.clone(),
-            KeyStage::Retiring => format!("{}, retiring: its file is gone", self.source),
+            KeyStage::Retiring => format!("{}, retiring", self.source),
             KeyStage::Revoked => format!("{}, revoked", self.source),
         };
         Wanted::txt(Kind::DkimKey, self.owner.clone(), &self.record, policy.dkim.ttl, from)

@@ -216,7 +216,7 @@ fn the_stage_of_a_key_is_told() {
     assert_eq!(
         from,
         [
-            "keys/a._domainkey.example.org, retiring: its file is gone",
+            "keys/a._domainkey.example.org, retiring",
             "keys/b._domainkey.example.org, revoked"
         ]
     );

@@ -3,7 +3,7 @@
 
 use crate::common::signpost::House;
 use crate::common::wire::{NXDOMAIN, Query, REFUSED, TXT, name};
-use crate::common::{client, free_port, keys, wait_for};
+use crate::common::{client, free_port, keys, wait_at_most, wait_for};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -84,7 +84,11 @@ pub(crate) fn selector(house: &House) -> String {
 
 /// Waits until the tables name a key that is none of `old`; its selector.
 pub(crate) fn wait_for_switch(house: &House, old: &[&str]) -> String {
-    wait_for("the switch", || {
+    wait_for_switch_at_most(Duration::from_secs(30), house, old)
+}
+
+pub(crate) fn wait_for_switch_at_most(patience: Duration, house: &House, old: &[&str]) -> String {
+    wait_at_most(patience, "the switch", || {
         let (selector, _) = signs_with(&house.path(""))?;
         (!old.contains(&selector.as_str())).then_some(selector)
     })
