@@ -154,7 +154,7 @@ fn a_full_disk_for_the_state_holds_the_rotation_and_no_key_is_made_twice() {
     disk.fill();
     house.wait_for_log(0, "state-");
     let observer = Observer::start(&house);
-    std::thread::sleep(std::time::Duration::from_secs(12));
+    std::thread::sleep(Duration::from_secs(12));
     let observed = observer.end();
     assert_eq!(observed.failures, Vec::<String>::new(), "{}", house.log());
     assert!(files(&house).len() <= 2, "{:?}\n{}", files(&house), house.log());
