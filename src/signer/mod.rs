@@ -104,6 +104,29 @@ pub fn switch(signer: &Signer, switch: &Switch<'_>) -> Result<(), SignerError> {
     tell(signer, true, &environment)
 }
 
+/// Fails with [`Fault::Disagrees`] if the domain is signed with a selector that is neither the new one nor one of those
+/// `beside` it: a key that takes no other's place is not to come beside what somebody else has put there.
+pub fn check_free(signer: &Signer, switch: &Switch<'_>, beside: &BTreeSet<String>) -> Result<(), SignerError> {
+    let named = signing(signer)?
+        .and_then(|mut all| all.remove(switch.domain))
+        .unwrap_or_default();
+    let mut others = named
+        .into_iter()
+        .filter(|named| named != switch.selector && !beside.contains(named));
+    let Some(other) = others.next() else {
+        return Ok(());
+    };
+    let told = SignerError::new(
+        Fault::Disagrees,
+        format!(
+            "mail of {} is signed with selector {other}: somebody else changed it",
+            bare(switch.domain)
+        ),
+        "put its key into the key directory, or take it out of the signer's table; that is seen at once",
+    );
+    Err(files(signer).last().map_or(told.clone(), |file| told.at(file)))
+}
+
 /// Takes a key that is signed with no more out of the signer's files. Fails with [`Fault::Disagrees`] if it still is.
 pub fn retire(signer: &Signer, domain: &Name, selector: &str) -> Result<(), SignerError> {
     let mut changed = false;

@@ -6,6 +6,7 @@ use crate::mail::dkim::NewKey;
 use crate::name::Name;
 use crate::signer::{self, SignerError, Switch};
 use crate::watch::Waker;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
@@ -30,6 +31,8 @@ pub(in crate::daemon) enum Work {
         algorithm: NewKey,
         key_file: PathBuf,
         record: Arc<str>,
+        /// The selectors of keys of other kinds, which are signed with beside it.
+        beside: BTreeSet<String>,
     },
     /// Remove the files of a key, or move the private one to where it waits to be revealed.
     Discard {
@@ -105,6 +108,7 @@ fn perform(job: &Job) -> Result<Vec<PathBuf>, SignerError> {
             algorithm,
             key_file,
             record,
+            beside,
         } => {
             let switch = Switch {
                 domain,
@@ -115,7 +119,13 @@ fn perform(job: &Job) -> Result<Vec<PathBuf>, SignerError> {
                 record,
             };
             let mut able = signers.iter().filter(|signer| signer.can_sign_with(*algorithm));
-            able.try_for_each(|signer| signer::switch(signer, &switch))?;
+            able.try_for_each(|signer| {
+                if old.is_none() {
+                    // Read anew: what is remembered of the tables may be older than what is written there now.
+                    signer::check_free(signer, &switch, beside)?;
+                }
+                signer::switch(signer, &switch)
+            })?;
             Ok(vec![])
         }
         Work::Discard {

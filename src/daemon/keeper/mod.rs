@@ -194,11 +194,6 @@ impl Keeper {
         all.is_some_and(|selectors| selectors.contains(selector))
     }
 
-    /// The selectors that signers' tables name for a domain.
-    fn named(&self, domain: &Name) -> impl Iterator<Item = &String> {
-        self.signing.iter().filter_map(|all| all.get(domain)).flatten()
-    }
-
     /// Is a signer configured to sign with this key? A hook tells nothing of what it signs with.
     pub(super) fn signs(&self, domain: &Name, selector: &str, algorithm: Algorithm) -> Option<bool> {
         self.signing.as_ref()?;
@@ -216,11 +211,11 @@ impl Keeper {
         self.signing.is_some()
     }
 
-    /// A step that failed is tried at once: what was in its way may be gone.
-    pub(super) fn try_again(&mut self, domain: &Name, now: u64) {
+    /// A step that failed is tried again at `at`: what was in its way may be gone.
+    pub(super) fn try_again(&mut self, domain: &Name, at: u64) {
         if let Some(held) = self.held.get_mut(domain) {
-            held.until = now;
-            self.due.insert(domain.clone(), now);
+            held.until = at;
+            self.due.insert(domain.clone(), at);
         }
     }
 

@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 /// After a failure a domain rests for so long at first, and at most, in seconds.
 const REST: (u64, u64) = (10, 3600);
+/// Whoever changes one table changes the other next: so long after that a step is tried again, in seconds.
+const SETTLE: u64 = 2;
 /// A server that lacks the next key for so long is worth a line, in seconds.
 const LATE: u64 = 30;
 
@@ -39,7 +41,7 @@ impl Engine {
         let (changed, findings) = self.keeper.read_tables();
         self.news.add(findings);
         for domain in changed {
-            self.keeper.try_again(&domain, now());
+            self.keeper.try_again(&domain, now() + SETTLE);
             self.sources.touch_domain(domain);
         }
     }
@@ -200,14 +202,6 @@ impl Engine {
                     return;
                 }
                 Step::Switch { selector, old } if make.is_empty() => {
-                    let stranger = self
-                        .keeper
-                        .named(domain)
-                        .find(|named| !keys.iter().any(|key| key.selector == **named));
-                    if let Some(stranger) = stranger.filter(|_| old.is_none()) {
-                        let finding = signed_by_another(domain, stranger);
-                        return self.hold(domain, finding);
-                    }
                     // What the tables say is not believed before the signer is known to have read them.
                     if !self.set_course(domain, &selector, |course| course.switching = true) {
                         return;
@@ -250,12 +244,14 @@ impl Engine {
         let stray = stray.filter(|other| other.course.switching || matches!(other.stage, Stage::Revoked { .. }));
         let mut stray = stray.filter(|other| self.keeper.names(domain, &other.selector));
         let old = stray.next().map(|other| other.selector.clone()).or(old);
+        let others = keys.iter().filter(|other| !kind.is_kind_of(other.algorithm));
         Some(Work::Switch {
             selector: selector.to_owned(),
             old,
             algorithm: kind,
             key_file: self.key_file(domain, selector)?,
             record: Arc::clone(&key.record),
+            beside: others.map(|other| other.selector.clone()).collect(),
         })
     }
 
@@ -489,16 +485,6 @@ fn no_file(domain: &Name, selector: &str) -> Finding {
             "the key {selector} of {domain} was to be signed with, and its private half is not in the key directory"
         ),
         "put it back, or make another with `signpost key rotate`",
-    )
-}
-
-fn signed_by_another(domain: &Name, selector: &str) -> Finding {
-    Finding::error(
-        "signer-disagrees",
-        format!(
-            "mail of {domain} is signed with selector {selector}, of which there is no key here: somebody else drives"
-        ),
-        "put its key into the key directory, or take it out of the signer's table; that is seen at once",
     )
 }
 
