@@ -3,29 +3,12 @@
 //! The types in [`crate::mail`] decide; tests hold this table against them. `ttl`, which every table
 //! has, is described once.
 
-use super::options::{Change, OptionRow};
+use super::options::{OptionRow, at_once as row};
 
 /// What is in force where nothing is composed without the option.
 const NOTHING: &str = "nothing is composed";
 /// What is in force where a receiver's default is meant.
 const UNSAID: &str = "left out of the record";
-
-const fn row(
-    key: &'static str,
-    wants: &'static str,
-    default: &'static str,
-    example: &'static str,
-    text: &'static str,
-) -> OptionRow {
-    OptionRow {
-        key,
-        wants,
-        default,
-        change: Change::AtOnce,
-        example,
-        text,
-    }
-}
 
 /// All of them, table by table.
 #[rustfmt::skip]

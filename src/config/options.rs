@@ -24,6 +24,24 @@ pub struct OptionRow {
     pub text: &'static str,
 }
 
+/// An option that is obeyed as soon as the file is written, in one line.
+pub(super) const fn at_once(
+    key: &'static str,
+    wants: &'static str,
+    default: &'static str,
+    example: &'static str,
+    text: &'static str,
+) -> OptionRow {
+    OptionRow {
+        key,
+        wants,
+        default,
+        change: Change::AtOnce,
+        example,
+        text,
+    }
+}
+
 /// When a changed option is obeyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {

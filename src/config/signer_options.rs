@@ -1,23 +1,6 @@
 //! Every option of `[[signer]]`, in the same form as [`super::options`] and to the same ends.
 
-use super::options::{Change, OptionRow};
-
-const fn row(
-    key: &'static str,
-    wants: &'static str,
-    default: &'static str,
-    example: &'static str,
-    text: &'static str,
-) -> OptionRow {
-    OptionRow {
-        key,
-        wants,
-        default,
-        change: Change::AtOnce,
-        example,
-        text,
-    }
-}
+use super::options::{OptionRow, at_once as row};
 
 /// All of them.
 #[rustfmt::skip]

@@ -104,20 +104,10 @@ async fn soa_within(shared: &Shared, remote: &Remote, apex: &Name, attempts: u32
     if remote.tls.is_some() {
         return soa_by_stream(shared, remote, apex, edns).await;
     }
-    let socket = socket_to(shared, remote.address).await?;
-    let mut answer = vec![0; 65_535];
     for _ in 0..attempts {
         let (question, mut session) = question(shared, remote, apex, RecordType::SOA, None, edns)?;
-        socket.send(&question).await?;
-        let until = tokio::time::Instant::now() + PATIENCE;
-        while let Ok(received) = tokio::time::timeout_at(until, socket.recv(&mut answer)).await {
-            let bytes = &answer[..received?];
-            // What is not an answer to this question may be a late one to another, or forged.
-            let is_ours =
-                Message::read(bytes).is_ok_and(|message| message.is_response()) && bytes.get(..2) == question.get(..2);
-            if is_ours {
-                return soa_in(bytes, apex, session.as_mut());
-            }
+        if let Some(answer) = ask_by_udp(shared, remote, &question, PATIENCE).await? {
+            return soa_in(&answer, apex, session.as_mut());
         }
     }
     Err(Failure::Silent)
@@ -126,14 +116,45 @@ async fn soa_within(shared: &Shared, remote: &Remote, apex: &Name, attempts: u32
 /// Over TLS.
 async fn soa_by_stream(shared: &Shared, remote: &Remote, apex: &Name, edns: bool) -> Result<Said, Failure> {
     let (question, mut session) = question(shared, remote, apex, RecordType::SOA, None, edns)?;
+    let answer = ask_by_stream(shared, remote, &question).await?;
+    soa_in(&answer, apex, session.as_mut())
+}
+
+/// One question and its answer in datagrams; `None` for silence.
+pub(super) async fn ask_by_udp(
+    shared: &Shared,
+    remote: &Remote,
+    question: &[u8],
+    patience: Duration,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let socket = socket_to(shared, remote.address).await?;
+    socket.send(question).await?;
+    let mut answer = vec![0; 65_535];
+    let until = tokio::time::Instant::now() + patience;
+    while let Ok(received) = tokio::time::timeout_at(until, socket.recv(&mut answer)).await {
+        let len = received?;
+        let bytes = &answer[..len];
+        // What is not an answer to this question may be a late one to another, or forged.
+        let is_ours =
+            Message::read(bytes).is_ok_and(|message| message.is_response()) && bytes.get(..2) == question.get(..2);
+        if is_ours {
+            answer.truncate(len);
+            return Ok(Some(answer));
+        }
+    }
+    Ok(None)
+}
+
+/// The same by TCP, or by TLS where that is how the server is spoken to.
+pub(super) async fn ask_by_stream(shared: &Shared, remote: &Remote, question: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut stream = connect(shared, remote).await?;
-    ask(&mut stream, &question).await?;
+    ask(&mut stream, question).await?;
     let mut answer = vec![];
     read_message(&mut stream, &mut answer).await?;
-    if answer.get(..2) != question.get(..2) {
-        return Err(Fault::OtherQuestion.into());
+    match answer.get(..2) == question.get(..2) {
+        true => Ok(answer),
+        false => Err(Fault::OtherQuestion.into()),
     }
-    soa_in(&answer, apex, session.as_mut())
 }
 
 fn soa_in(bytes: &[u8], apex: &Name, session: Option<&mut Session>) -> Result<Said, Failure> {
@@ -219,11 +240,11 @@ async fn fetch_by(
 }
 
 /// A connection to a primary.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-pub(super) async fn connect(shared: &Shared, remote: &Remote) -> Result<Box<dyn Stream>, Failure> {
+async fn connect(shared: &Shared, remote: &Remote) -> Result<Box<dyn Stream>, Failure> {
     let stream = within(TcpStream::connect(remote.address)).await??;
     stream.set_nodelay(true)?;
     let Some(name) = &remote.tls else {
@@ -236,14 +257,14 @@ pub(super) async fn connect(shared: &Shared, remote: &Remote) -> Result<Box<dyn 
     Ok(Box::new(stream.map_err(Failure::of_handshake)?))
 }
 
-pub(super) async fn ask(stream: &mut dyn Stream, question: &[u8]) -> Result<(), Failure> {
+async fn ask(stream: &mut dyn Stream, question: &[u8]) -> Result<(), Failure> {
     let framed = [&(question.len() as u16).to_be_bytes()[..], question].concat();
     within(stream.write_all(&framed)).await??;
     within(stream.flush()).await??;
     Ok(())
 }
 
-pub(super) async fn read_message(stream: &mut dyn Stream, message: &mut Vec<u8>) -> Result<(), Failure> {
+async fn read_message(stream: &mut dyn Stream, message: &mut Vec<u8>) -> Result<(), Failure> {
     let mut prefix = [0; 2];
     read(stream, &mut prefix).await?;
     message.resize(usize::from(u16::from_be_bytes(prefix)), 0);

@@ -4,8 +4,8 @@
 //! Asked are the name servers of the apex, this one among them, and the secondaries that are told of changes. One that
 //! has no address, does not answer, or answers otherwise than with the record that is served here is a witness against.
 
-use super::primary::{Failure, ask, connect, question, read_message};
-use super::{DNS_PORT, Shared, socket_to};
+use super::primary::{Failure, ask_by_stream, ask_by_udp, question};
+use super::{DNS_PORT, Shared};
 use crate::message::{Message, Part, Rcode, flags};
 use crate::name::Name;
 use crate::record::RecordType;
@@ -130,49 +130,22 @@ impl Shared {
         };
         if remote.tls.is_none() {
             for _ in 0..ATTEMPTS {
-                if let Some(answer) = self.by_udp(remote, owner).await? {
-                    match answer {
+                let (question, _) = question(self, remote, owner, RecordType::TXT, None, false)?;
+                if let Some(answer) = ask_by_udp(self, remote, &question, PATIENCE).await? {
+                    match texts_in(&answer, owner)? {
                         Answer::Texts(texts) => return Ok(texts),
                         Answer::Truncated => break,
                     }
                 }
             }
         }
-        let by_stream = async {
-            let (question, _) = question(self, remote, owner, RecordType::TXT, None, false)?;
-            let mut stream = connect(self, remote).await?;
-            ask(&mut stream, &question).await?;
-            let mut answer = vec![];
-            read_message(&mut stream, &mut answer).await?;
-            if answer.get(..2) != question.get(..2) {
-                return Err(Fault::OtherQuestion.into());
-            }
-            texts_in(&answer, owner)
-        };
-        let answer = tokio::time::timeout(PATIENCE, by_stream)
-            .await
-            .map_err(|_| Failure::Silent)?;
-        match answer? {
+        let (question, _) = question(self, remote, owner, RecordType::TXT, None, false)?;
+        let by_stream = tokio::time::timeout(PATIENCE, ask_by_stream(self, remote, &question)).await;
+        let answer = by_stream.map_err(|_| Failure::Silent)??;
+        match texts_in(&answer, owner)? {
             Answer::Texts(texts) => Ok(texts),
             Answer::Truncated => Err(Failure::Silent),
         }
-    }
-
-    async fn by_udp(&self, remote: &Remote, owner: &Name) -> Result<Option<Answer>, Failure> {
-        let socket = socket_to(self, remote.address).await?;
-        let (question, _) = question(self, remote, owner, RecordType::TXT, None, false)?;
-        socket.send(&question).await?;
-        let mut answer = vec![0; 4096];
-        let until = tokio::time::Instant::now() + PATIENCE;
-        while let Ok(received) = tokio::time::timeout_at(until, socket.recv(&mut answer)).await {
-            let bytes = &answer[..received?];
-            let is_ours =
-                Message::read(bytes).is_ok_and(|message| message.is_response()) && bytes.get(..2) == question.get(..2);
-            if is_ours {
-                return texts_in(bytes, owner).map(Some);
-            }
-        }
-        Ok(None)
     }
 }
 

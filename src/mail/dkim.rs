@@ -28,6 +28,7 @@ pub struct DkimPolicy {
     #[serde(deserialize_with = "read::seconds")]
     pub ttl: Option<u32>,
     /// The life of keys.
+    #[serde(deserialize_with = "super::rotation::checked")]
     pub rotation: Rotation,
     /// The DomainKeys policy, published at `_domainkey`; historic.
     #[serde(deserialize_with = "domainkeys_policy")]

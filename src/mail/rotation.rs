@@ -22,19 +22,25 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// `[mail.dkim.rotation]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "RotationParts")]
+#[serde(deny_unknown_fields, default)]
 pub struct Rotation {
     /// How often a new key is made; `None`: only when somebody asks for it.
+    #[serde(deserialize_with = "every")]
     pub every: Option<Duration>,
     /// From the file's vanishing until the key is revoked; 7 days by default.
+    #[serde(deserialize_with = "read::duration")]
     pub retire: Duration,
     /// From the revocation until the record goes; 30 days by default.
+    #[serde(deserialize_with = "read::duration")]
     pub forget: Duration,
     /// The keys that are made, one of a kind; an RSA key of 2048 bits by default.
+    #[serde(deserialize_with = "algorithms")]
     pub algorithms: Vec<NewKey>,
     /// The selectors of new keys.
+    #[serde(deserialize_with = "read::parsed")]
     pub selector: SelectorPattern,
     /// Where the private half of a forgotten key is published; `None`: nowhere.
+    #[serde(deserialize_with = "folder")]
     pub reveal: Option<PathBuf>,
 }
 
@@ -206,75 +212,19 @@ impl Default for Rotation {
     }
 }
 
-/// `[mail.dkim.rotation]` as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RotationParts {
-    #[serde(deserialize_with = "every")]
-    every: Option<Duration>,
-    #[serde(deserialize_with = "read::duration")]
-    retire: Duration,
-    #[serde(deserialize_with = "read::duration")]
-    forget: Duration,
-    #[serde(deserialize_with = "algorithms")]
-    algorithms: Vec<NewKey>,
-    #[serde(deserialize_with = "read::parsed")]
-    selector: SelectorPattern,
-    #[serde(deserialize_with = "folder")]
-    reveal: Option<PathBuf>,
-}
-
-impl Default for RotationParts {
-    fn default() -> Self {
-        let Rotation {
-            every,
-            retire,
-            forget,
-            algorithms,
-            selector,
-            reveal,
-        } = Rotation::default();
-        Self {
-            every,
-            retire,
-            forget,
-            algorithms,
-            selector,
-            reveal,
-        }
+/// The table as a whole: its keys must go together.
+pub(super) fn checked<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Rotation, D::Error> {
+    let rotation = Rotation::deserialize(deserializer)?;
+    let selectors = |key: &NewKey| rotation.selector.selector(0, *key);
+    match rotation.algorithms.as_slice() {
+        [first, second] if selectors(first) == selectors(second) => Err(D::Error::custom(
+            "two keys would get the same selector; put {alg} into `selector`",
+        )),
+        _ => Ok(rotation),
     }
 }
 
-impl TryFrom<RotationParts> for Rotation {
-    type Error = String;
-
-    fn try_from(parts: RotationParts) -> Result<Self, String> {
-        let selectors = |key: &NewKey| parts.selector.selector(0, *key);
-        if let [first, second] = parts.algorithms.as_slice()
-            && selectors(first) == selectors(second)
-        {
-            return Err("two keys would get the same selector; put {alg} into `selector`".to_owned());
-        }
-        let RotationParts {
-            every,
-            retire,
-            forget,
-            algorithms,
-            selector,
-            reveal,
-        } = parts;
-        Ok(Self {
-            every,
-            retire,
-            forget,
-            algorithms,
-            selector,
-            reveal,
-        })
-    }
-}
-
-/// A duration of an hour or more, or `never`, which undoes an inherited one.
+/// A duration, or `never`, which undoes an inherited one.
 fn every<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text == "never" {
@@ -320,7 +270,8 @@ mod tests {
     use super::*;
 
     fn rotation(text: &str) -> Result<Rotation, String> {
-        toml::from_str(text).map_err(|error| error.message().to_owned())
+        let table = toml::Deserializer::parse(text).map_err(|error| error.message().to_owned())?;
+        checked(table).map_err(|error| error.message().to_owned())
     }
 
     #[test]

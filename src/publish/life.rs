@@ -32,6 +32,7 @@ use crate::finding::Finding;
 use crate::keys::{Algorithm, DkimKey};
 use crate::mail::dkim_verifies_as_well;
 use crate::name::{Name, NameError};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -96,7 +97,8 @@ pub struct KeyState {
 }
 
 /// What Signpost does with a key, and what was seen of it at the zone's name servers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Course {
     /// Signpost made it, so its files are Signpost's to remove.
     pub made: bool,
@@ -113,6 +115,11 @@ pub struct Course {
 }
 
 impl Course {
+    /// Is nothing done with the key, and was nothing seen of it?
+    pub fn is_silent(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Is there something to be done with the key?
     pub fn is_driven(&self) -> bool {
         self.made || self.next || self.switching

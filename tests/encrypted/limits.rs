@@ -1,8 +1,9 @@
 //! The limits of TCP hold for encrypted connections, and count all of them together.
 
+use crate::common::signpost::House;
 use crate::common::wait_for;
 use crate::common::wire::{Edns, Query, SOA, TXT, name};
-use crate::support::{self, Authority, NS1};
+use crate::support::{self, Authority, NS1, Ports};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use std::io::{ErrorKind, Read, Write};
@@ -12,12 +13,33 @@ use std::time::{Duration, Instant};
 
 const ZONE: &str = "$TTL 60\n@ SOA ns1 hostmaster 1 7200 3600 1209600 300\n@ NS ns1\nns1 A 192.0.2.53\n";
 
+/// A server of this zone, with these lines more in its configuration.
+fn served(config: &str, zone: &str) -> (Authority, House, Ports) {
+    let authority = Authority::new();
+    let (mut house, ports) = support::house(&authority, config);
+    house.write("zones/example.org.zone", zone);
+    house.start(&["example.org"]);
+    (authority, house, ports)
+}
+
+/// With a name whose answer has 40 kB.
+fn big_zone() -> String {
+    let big = (0..200).map(|i| format!("big TXT \"{i:03}{}\"\n", "x".repeat(200)));
+    ZONE.to_owned() + &big.collect::<String>()
+}
+
+/// A question as QUIC and HTTPS want it (RFC 9250 §4.2.1, RFC 8484 §4.1).
+fn without_id(owner: &str, rtype: u16) -> Vec<u8> {
+    let query = Query {
+        id: 0,
+        ..Query::new(name(owner), rtype)
+    };
+    query.encode()
+}
+
 #[test]
 fn a_client_has_so_many_connections_over_all_transports() {
-    let authority = Authority::new();
-    let (mut house, ports) = support::house(&authority, "[tcp]\nper_client = 3\n");
-    house.write("zones/example.org.zone", ZONE);
-    house.start(&["example.org"]);
+    let (authority, mut house, ports) = served("[tcp]\nper_client = 3\n", ZONE);
     let tls = || support::connect(ports.dot, authority.client("dot", None));
     support::run(async {
         let first = tls().await.unwrap();
@@ -46,15 +68,8 @@ fn a_client_has_so_many_connections_over_all_transports() {
 
 #[test]
 fn who_asks_nothing_has_to_go() {
-    let authority = Authority::new();
-    let (mut house, ports) = support::house(&authority, "[tcp]\nidle = \"1s\"\n");
-    house.write("zones/example.org.zone", ZONE);
-    house.start(&["example.org"]);
-    let query = Query {
-        id: 0,
-        ..Query::new(name("example.org"), SOA)
-    };
-    let query = query.encode();
+    let (authority, mut house, ports) = served("[tcp]\nidle = \"1s\"\n", ZONE);
+    let query = without_id("example.org", SOA);
     support::run(async {
         let mut by_tls = support::connect(ports.dot, authority.client("dot", None))
             .await
@@ -87,10 +102,7 @@ fn who_asks_nothing_has_to_go() {
 
 #[test]
 fn garbage_harms_nobody() {
-    let authority = Authority::new();
-    let (mut house, ports) = support::house(&authority, "");
-    house.write("zones/example.org.zone", ZONE);
-    house.start(&["example.org"]);
+    let (authority, mut house, ports) = served("", ZONE);
     let plain = Query::new(name("example.org"), SOA).encode();
     let garbage: [&[u8]; 5] = [
         b"",
@@ -145,10 +157,7 @@ fn garbage_harms_nobody() {
 
 #[test]
 fn a_handshake_that_never_ends_is_ended() {
-    let authority = Authority::new();
-    let (mut house, ports) = support::house(&authority, "[tcp]\nidle = \"60s\"\nper_client = 3\n");
-    house.write("zones/example.org.zone", ZONE);
-    house.start(&["example.org"]);
+    let (authority, mut house, ports) = served("[tcp]\nidle = \"60s\"\nper_client = 3\n", ZONE);
     // By QUIC a datagram, and nothing after it.
     let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
     let initial = support::run(async {
@@ -200,18 +209,8 @@ const WRITE: Duration = Duration::from_secs(10);
 
 #[test]
 fn who_does_not_read_has_to_go() {
-    let authority = Authority::new();
-    let (mut house, ports) = support::house(&authority, "[tcp]\nidle = \"60s\"\n");
-    let big: String = (0..200)
-        .map(|i| format!("big TXT \"{i:03}{}\"\n", "x".repeat(200)))
-        .collect();
-    house.write("zones/example.org.zone", format!("{ZONE}{big}"));
-    house.start(&["example.org"]);
-    let query = Query {
-        id: 0,
-        ..Query::new(name("big.example.org"), TXT)
-    };
-    let query = query.encode();
+    let (authority, mut house, ports) = served("[tcp]\nidle = \"60s\"\n", &big_zone());
+    let query = without_id("big.example.org", TXT);
     support::run(async {
         let begin = Instant::now();
         let mut config = support::quic_config(authority.client("doq", None));
@@ -249,18 +248,8 @@ fn who_does_not_read_has_to_go() {
 /// Each answer that is made is held until the client has read it.
 #[test]
 fn who_does_not_read_has_few_answers_made() {
-    let authority = Authority::new();
-    let (mut house, ports) = support::house(&authority, "");
-    let big: String = (0..200)
-        .map(|i| format!("big TXT \"{i:03}{}\"\n", "x".repeat(200)))
-        .collect();
-    house.write("zones/example.org.zone", format!("{ZONE}{big}"));
-    house.start(&["example.org"]);
-    let query = Query {
-        id: 0,
-        ..Query::new(name("big.example.org"), TXT)
-    };
-    let query = query.encode();
+    let (authority, mut house, ports) = served("", &big_zone());
+    let query = without_id("big.example.org", TXT);
     let answered = || {
         let status = house.command(&["status"]);
         let status = String::from_utf8_lossy(&status.stdout).into_owned();
@@ -331,10 +320,7 @@ fn who_does_not_read_has_few_answers_made() {
 
 #[test]
 fn who_only_begins_to_ask_is_idle() {
-    let authority = Authority::new();
-    let (mut house, ports) = support::house(&authority, "[tcp]\nidle = \"1s\"\n");
-    house.write("zones/example.org.zone", ZONE);
-    house.start(&["example.org"]);
+    let (authority, mut house, ports) = served("[tcp]\nidle = \"1s\"\n", ZONE);
     support::run(async {
         let by_https = support::connect(ports.doh, authority.client("h2", None)).await.unwrap();
         let (mut client, connection) = h2::client::handshake(by_https).await.unwrap();
@@ -357,10 +343,7 @@ fn who_only_begins_to_ask_is_idle() {
 
 #[test]
 fn queries_have_a_length_that_is_bearable() {
-    let authority = Authority::new();
-    let (mut house, ports) = support::house(&authority, "");
-    house.write("zones/example.org.zone", ZONE);
-    house.start(&["example.org"]);
+    let (authority, mut house, ports) = served("", ZONE);
     let padded = |len: usize| {
         let mut query = Query {
             id: 0,
@@ -423,10 +406,7 @@ fn assert_well_closed(closed: &Result<(), h2::Error>) {
 
 #[test]
 fn a_stop_waits_for_nobody_who_has_not_asked() {
-    let authority = Authority::new();
-    let (mut house, ports) = support::house(&authority, "");
-    house.write("zones/example.org.zone", ZONE);
-    house.start(&["example.org"]);
+    let (authority, mut house, ports) = served("", ZONE);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -461,10 +441,7 @@ fn a_stop_waits_for_nobody_who_has_not_asked() {
 
 #[test]
 fn a_stop_is_said_to_everybody() {
-    let authority = Authority::new();
-    let (mut house, ports) = support::house(&authority, "");
-    house.write("zones/example.org.zone", ZONE);
-    house.start(&["example.org"]);
+    let (authority, mut house, ports) = served("", ZONE);
     // Clients go on while we wait for the server to stop.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -124,6 +124,17 @@ fn a_signer_that_was_switched_by_hand_to_an_unknown_key_is_left_alone_and_follow
     wait_for_stage(&house, &next, "signing");
 }
 
+/// With room on the disk again, the rotation goes on.
+fn goes_on_with_room(mut house: House, disk: SmallDisk) {
+    disk.free();
+    house.command(&["reload"]);
+    let next = wait_for_switch(&house, &["first"]);
+    wait_for_stage(&house, &next, "signing");
+    house.assert_unharmed();
+    house.stop();
+    drop(disk);
+}
+
 #[test]
 fn a_full_disk_for_keys_holds_the_rotation_and_nothing_else() {
     let mut house = signed_domain(&format!("{}{SIGNER}", rotation("every = \"2s\"")));
@@ -136,13 +147,7 @@ fn a_full_disk_for_keys_holds_the_rotation_and_nothing_else() {
     assert_eq!(files(&house), ["first"]);
     let (code, said) = key(&house, &["status", DOMAIN]);
     assert_eq!(code, 1, "{said}");
-    disk.free();
-    house.command(&["reload"]);
-    let next = wait_for_switch(&house, &["first"]);
-    wait_for_stage(&house, &next, "signing");
-    house.assert_unharmed();
-    house.stop();
-    drop(disk);
+    goes_on_with_room(house, disk);
 }
 
 #[test]
@@ -158,13 +163,7 @@ fn a_full_disk_for_the_state_holds_the_rotation_and_no_key_is_made_twice() {
     let observed = observer.end();
     assert_eq!(observed.failures, Vec::<String>::new(), "{}", house.log());
     assert!(files(&house).len() <= 2, "{:?}\n{}", files(&house), house.log());
-    disk.free();
-    house.command(&["reload"]);
-    let next = wait_for_switch(&house, &["first"]);
-    wait_for_stage(&house, &next, "signing");
-    house.assert_unharmed();
-    house.stop();
-    drop(disk);
+    goes_on_with_room(house, disk);
 }
 
 #[test]

@@ -10,6 +10,22 @@ use std::net::UdpSocket;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+/// `signpost verify` with that server asked, of a message from the domain's own host.
+fn verify_by(dns: &str, sender: &str) -> Command {
+    let mut command = Command::new(BINARY);
+    command.args([
+        "verify",
+        "--json",
+        "--dns",
+        dns,
+        "--client-ip",
+        "192.0.2.25",
+        "--mail-from",
+        sender,
+    ]);
+    command
+}
+
 #[test]
 fn a_message_that_is_in_order_passes_everything() {
     let post = Post::new();
@@ -132,18 +148,8 @@ fn of_two_records_none_counts() {
     fs::write(&file, text).unwrap();
     let apex = name("two.test");
     let bind = peers::bind(&post.house.path("state"), &[ZoneOf { apex, file }]);
-    let mut command = Command::new(BINARY);
     let dns = bind.address.to_string();
-    command.args([
-        "verify",
-        "--json",
-        "--dns",
-        &dns,
-        "--client-ip",
-        "192.0.2.25",
-        "--mail-from",
-        "a@two.test",
-    ]);
+    let command = verify_by(&dns, "a@two.test");
     let output = fed(command, TEXT.replace("alice@example.org", "a@two.test").as_bytes());
     let found = Found {
         code: output.status.code(),
@@ -192,17 +198,7 @@ fn a_server_that_is_silent_is_a_temporary_error_and_holds_nobody_up() {
     let post = Post::new();
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let dns = silent.local_addr().unwrap().to_string();
-    let mut command = Command::new(BINARY);
-    command.args([
-        "verify",
-        "--json",
-        "--dns",
-        &dns,
-        "--client-ip",
-        "192.0.2.25",
-        "--mail-from",
-        "a@example.org",
-    ]);
+    let command = verify_by(&dns, "a@example.org");
     let begin = Instant::now();
     let output = fed(command, post.signed("rsa", TEXT).as_bytes());
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -43,25 +43,8 @@ struct KeyRow<'a> {
     #[serde(borrow)]
     fingerprint: Cow<'a, str>,
     /// Left out while nothing is done with the key and nothing was seen of it.
-    #[serde(default, skip_serializing_if = "CourseRow::is_silent")]
-    course: CourseRow,
-}
-
-#[derive(Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct CourseRow {
-    made: bool,
-    next: bool,
-    switching: bool,
-    spent: bool,
-    seen: Option<u64>,
-    old_ttl: u32,
-}
-
-impl CourseRow {
-    fn is_silent(&self) -> bool {
-        *self == Self::default()
-    }
+    #[serde(default, skip_serializing_if = "Course::is_silent")]
+    course: Course,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,24 +81,7 @@ pub(super) fn key_row(state: &KeyState) -> Result<Vec<u8>, String> {
             Algorithm::Ed25519 => None,
         },
         fingerprint: Cow::Owned(hex(&state.fingerprint)),
-        course: {
-            let Course {
-                made,
-                next,
-                switching,
-                spent,
-                seen,
-                old_ttl,
-            } = state.course;
-            CourseRow {
-                made,
-                next,
-                switching,
-                spent,
-                seen,
-                old_ttl,
-            }
-        },
+        course: state.course,
     };
     serde_json::to_vec(&row).map_err(|error| error.to_string())
 }
@@ -142,24 +108,7 @@ pub(super) fn key_state(key: &[u8], value: &[u8]) -> Result<KeyState, String> {
         source: row.source.into_owned(),
         algorithm: row.rsa_bits.map_or(Algorithm::Ed25519, |bits| Algorithm::Rsa { bits }),
         fingerprint: unhex(&row.fingerprint).ok_or_else(|| about(&"its fingerprint is not 64 hexadecimal digits"))?,
-        course: {
-            let CourseRow {
-                made,
-                next,
-                switching,
-                spent,
-                seen,
-                old_ttl,
-            } = row.course;
-            Course {
-                made,
-                next,
-                switching,
-                spent,
-                seen,
-                old_ttl,
-            }
-        },
+        course: row.course,
         selector: selector.to_owned(),
         domain,
     })
