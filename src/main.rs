@@ -4,7 +4,7 @@ use signpost::cli::args::{KeyCommand, Purpose, SetupCommand, VerifyOptions, Zone
 use signpost::cli::lines::Lines;
 use signpost::cli::{Args, Command, Exit, Paint, check, man};
 use signpost::config::{Config, ConfigError, LogLevel, find};
-use signpost::control::{self, Request};
+use signpost::control::{self, ControlError, Request};
 use signpost::daemon;
 use signpost::doctor::machine::Machine;
 use signpost::doctor::{self, setup};
@@ -248,8 +248,9 @@ fn wait(config: &Config, request: &Request, timeout: Duration) -> Exit {
                 say(&reply.text);
                 return Exit::Fine;
             }
-            Ok(reply) if reply.ok => (reply.text, None),
+            Ok(reply) if reply.ok || reply.later => (reply.text, None),
             Ok(reply) => (reply.text, (began.elapsed() >= SOON).then_some(Exit::Errors)),
+            Err(error @ ControlError::NotAllowed(_)) => return complain(&error, Exit::NotRunning),
             Err(error) => (error.to_string(), None),
         };
         // How long a thing has lasted is no news.

@@ -2,7 +2,7 @@
 //!
 //! A Unix socket `control.sock` in the state directory, mode 0600: who may write the state may
 //! give orders. A client sends one [`Request`] as a line of JSON and gets one [`Reply`] as a line
-//! of JSON. The listening thread only carries messages; the server's main loop, which owns all
+//! of JSON. The threads here only carry messages, one for each client; the server's main loop, which owns all
 //! state, executes them one after the other.
 //!
 //! Limits: a request of at most 64 KiB, read within two seconds.
@@ -12,7 +12,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 /// The socket's name in the state directory.
 pub const SOCKET_NAME: &str = "control.sock";
 const MAX_REQUEST: u64 = 64 * 1024;
+/// So many clients are answered at a time.
+const MAX_CLIENTS: usize = 16;
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a command may take in the server before the client gives up.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -92,6 +94,9 @@ pub struct Reply {
     /// It was done, and what came of it is not as it should be.
     #[serde(default)]
     pub amiss: bool,
+    /// It was not done, and may be if it is asked for again: the server is stopping, or was busy for too long.
+    #[serde(default)]
+    pub later: bool,
     /// The result, or why not.
     pub text: String,
 }
@@ -135,7 +140,16 @@ impl Reply {
         Self {
             ok: true,
             amiss: false,
+            later: false,
             text: text.into(),
+        }
+    }
+
+    /// Not now.
+    fn later(text: &str) -> Self {
+        Self {
+            later: true,
+            ..Self::failed(text)
         }
     }
 
@@ -144,13 +158,14 @@ impl Reply {
         Self {
             ok: false,
             amiss: false,
+            later: false,
             text: text.into(),
         }
     }
 }
 
 /// Listens in `state`; requests come out of the channel, and `wake` is called after each.
-pub fn listen(state: &Path, wake: impl Fn() + Send + 'static) -> Result<mpsc::Receiver<Pending>, ControlError> {
+pub fn listen(state: &Path, wake: impl Fn() + Send + Sync + 'static) -> Result<mpsc::Receiver<Pending>, ControlError> {
     let path = state.join(SOCKET_NAME);
     let failed = |error| ControlError::Io {
         path: path.clone(),
@@ -166,9 +181,22 @@ pub fn listen(state: &Path, wake: impl Fn() + Send + 'static) -> Result<mpsc::Re
     std::thread::Builder::new()
         .name("control".into())
         .spawn(move || {
+            let wake = Arc::new(wake);
+            let clients = Arc::new(());
             for stream in listener.incoming().flatten() {
-                if let Err(error) = serve(&stream, &sender, &wake) {
-                    tracing::debug!(%error, "a control client went away");
+                // Each has its thread, for one that waits for name servers must not keep waiting who revokes a key.
+                let (sender, wake, client) = (sender.clone(), Arc::clone(&wake), Arc::clone(&clients));
+                let answer = move || {
+                    let _client = client;
+                    if let Err(error) = serve(&stream, &sender, &*wake) {
+                        tracing::debug!(%error, "a control client went away");
+                    }
+                };
+                // Too many, or no thread to be had: it is told by the end of its connection, or waits for its turn.
+                if Arc::strong_count(&clients) > MAX_CLIENTS {
+                    answer();
+                } else if let Err(error) = std::thread::Builder::new().name("control client".into()).spawn(answer) {
+                    tracing::warn!(%error, "a control client could not be answered");
                 }
             }
         })
@@ -189,9 +217,9 @@ fn serve(stream: &UnixStream, sender: &mpsc::Sender<Pending>, wake: &impl Fn()) 
                     wake();
                     awaited
                         .recv_timeout(REPLY_TIMEOUT)
-                        .unwrap_or_else(|_| Reply::failed("the server did not get to it"))
+                        .unwrap_or_else(|_| Reply::later("the server did not get to it"))
                 }
-                Err(_) => Reply::failed("the server is stopping"),
+                Err(_) => Reply::later("the server is stopping"),
             }
         }
         Err(error) => Reply::failed(format!(

@@ -49,6 +49,7 @@ pub fn check(config: Config) -> Result<Checked, StartError> {
     let settled = sources.settle();
     let mut findings = sources.take_findings();
     rules.refresh(&sources.config, &sources.zones, settled.compose.iter(), &mut findings);
+    findings.extend(sources.without_signer());
     findings.extend(tsig);
     findings.extend(settled.idle.into_iter().map(|(_, finding)| finding));
     findings.extend(unread);

@@ -66,6 +66,9 @@ impl Engine {
         let remembered: Vec<Name> = self.publisher.key_domains().cloned().collect();
         self.note(listed);
         self.follow_signers(true);
+        for (domain, selector) in crate::signer::all_held(&self.sources.config.state) {
+            self.keeper.forgotten(&domain, &selector);
+        }
         self.sources.remember_domains(remembered.into_iter());
         let loaded = self.publish_parts(go_on);
         if loaded {
@@ -145,6 +148,10 @@ impl Engine {
     pub(super) fn reload(&mut self) {
         self.watcher.rescan(true);
         let batch = self.watcher.next(Some(Duration::ZERO));
+        if batch.woken {
+            // Whoever woke us is still to be heard.
+            self.watcher.waker().wake();
+        }
         self.note(batch);
         let gone = self.leaving.release();
         self.sources.note(gone);
@@ -333,7 +340,7 @@ impl Engine {
                 .publisher
                 .turn_keys(&domain, &self.sources.keys_of(&domain), sight, now(), periods);
             for (selector, _) in turn.changes.iter().filter(|(_, state)| state.is_none()) {
-                self.reveal_forgotten(&domain, selector);
+                self.keeper.forgotten(&domain, selector);
             }
             let watches = self.keeper.reads_tables();
             let is_watched = |key: &KeyState| key.course.is_driven() || watches && key.stage == Stage::Live;

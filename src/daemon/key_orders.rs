@@ -39,17 +39,19 @@ impl Daemon {
     }
 
     /// How keys stand. Those of one domain are asked for at the name servers first.
-    pub(super) fn key_status(&mut self, pending: Pending, domain: Option<&str>) {
+    pub(super) fn key_status(&mut self, pending: Pending, domain: Option<&str>, json: bool) {
         let Some(domain) = domain else {
-            let reply = self.engine.status_of_keys(None, json_wanted(&pending));
-            return pending.reply(reply);
+            return pending.reply(self.engine.status_of_keys(None, json));
         };
         match Name::from_text(domain).map(|domain| domain.to_lowercase()) {
             Ok(domain) if !self.engine.publisher.keys(&domain).is_empty() => {
                 let keys = self.engine.publisher.keys(&domain).iter();
                 let live = keys.filter(|key| matches!(key.stage, Stage::Live | Stage::Signing));
                 let keys: BTreeSet<_> = live.map(|key| (domain.clone(), key.selector.clone())).collect();
-                self.engine.keeper.ask_for(pending, domain, keys, now());
+                match keys.is_empty() {
+                    true => pending.reply(self.engine.status_of_keys(Some(&domain), json)),
+                    false => self.engine.keeper.ask_for(pending, json, domain, keys, now()),
+                }
             }
             _ => pending.reply(Reply::failed(format!(
                 "{domain} has no keys here; `signpost key list` shows those that there are"
@@ -59,26 +61,16 @@ impl Daemon {
 
     /// May a key be signed with, or may it go?
     pub(super) fn key_gate(&mut self, domain: &str, selector: &str, for_removal: bool) -> Reply {
-        let unknown = || Reply::failed(format!("{domain} has no key with the selector {selector} (yet)"));
         let Ok(domain) = Name::from_text(domain).map(|domain| domain.to_lowercase()) else {
             return Reply::failed(format!("`{domain}` is no domain name"));
         };
         let now = now();
-        let Some(key) = self
-            .engine
-            .publisher
-            .keys(&domain)
-            .iter()
-            .find(|key| key.selector == selector)
-            .cloned()
-        else {
+        let Some(key) = self.engine.publisher.key(&domain, selector).cloned() else {
+            let unknown = format!("{domain} has no key with the selector {selector}");
             // One that was revoked and forgotten is gone, as was asked for.
-            return match for_removal {
-                true => Reply::done(format!(
-                    "{domain} has no key with the selector {selector}: nothing is in the way
-"
-                )),
-                false => unknown(),
+            return match for_removal && self.engine.home_of_keys(&domain).is_ok() {
+                true => Reply::done(unknown + ": nothing is in the way\n"),
+                false => Reply::failed(unknown + " (yet)"),
             };
         };
         if !for_removal {
@@ -112,6 +104,20 @@ pub(super) enum Order {
 }
 
 impl Engine {
+    /// Why no key of a domain can be published here, if that is so.
+    fn home_of_keys(&self, domain: &Name) -> Result<(), String> {
+        let owner = domain.prefixed("_domainkey").map_err(|error| error.to_string())?;
+        match self.sources.zones.closest_enclosing(&owner) {
+            None => Err(format!(
+                "no zone that is served holds {owner}; `signpost zone list` shows those that are"
+            )),
+            Some(apex) if self.sources.zones.get(apex).is_some_and(|zone| zone.is_left_alone()) => Err(format!(
+                "{apex} is served as it is fetched, without keys of here; give it a [mail] of its own in its policy file"
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+
     fn keys_to_make(
         &self,
         domain: &str,
@@ -122,12 +128,7 @@ impl Engine {
         let domain = Name::from_text(domain)
             .map_err(|error| format!("`{domain}` is no domain name: {error}"))?
             .to_lowercase();
-        let owner = domain.prefixed("_domainkey").map_err(|error| error.to_string())?;
-        if self.sources.zones.closest_enclosing(&owner).is_none() {
-            return Err(format!(
-                "no zone that is served holds {owner}; `signpost zone list` shows those that are"
-            ));
-        }
+        self.home_of_keys(&domain)?;
         if self.keeper.is_busy(&domain) || self.keeper.awaits(&domain) {
             return Err(format!("another step of {domain} is in hand; try again in a moment"));
         }
@@ -140,9 +141,17 @@ impl Engine {
             );
         }
         let keys = self.publisher.keys(&domain);
+        let can_be_signed_with = |kind: NewKey| match signers.is_empty() || self.keeper.has_signer(kind) {
+            true => Ok(()),
+            false => Err(format!(
+                "no [[signer]] signs with keys of {}; name it in `algorithms` of one that does",
+                kind.name()
+            )),
+        };
         if let Some(selector) = selector
             && let Some(key) = keys.iter().find(|key| key.selector == selector)
         {
+            can_be_signed_with(NewKey::of(key.algorithm))?;
             let switching = keys.iter().find(|other| {
                 other.course.switching && other.is_on_its_way() && other.algorithm.is_kind_of(key.algorithm)
             });
@@ -163,15 +172,7 @@ impl Engine {
             None if selector.is_some() => rotation.algorithms.iter().take(1).copied().collect(),
             None => rotation.algorithms.clone(),
         };
-        if let Some(kind) = kinds
-            .iter()
-            .find(|kind| !signers.is_empty() && !signers.iter().any(|signer| signer.can_sign_with(**kind)))
-        {
-            return Err(format!(
-                "no [[signer]] signs with keys of {}; name it in `algorithms` of one that does",
-                kind.name()
-            ));
-        }
+        kinds.iter().try_for_each(|kind| can_be_signed_with(*kind))?;
         let under_way_already = |kind: &NewKey| {
             let mut of_kind = keys.iter().filter(|key| kind.is_kind_of(key.algorithm));
             of_kind.find(|key| key.is_on_its_way())
@@ -189,14 +190,10 @@ impl Engine {
 
     /// The signer is to go on to this key, and to no other of its kind; says whether that could be stored.
     fn choose(&mut self, domain: &Name, selector: &str) -> bool {
-        let keys = self.publisher.keys(domain);
-        let Some(kind) = keys
-            .iter()
-            .find(|key| key.selector == selector)
-            .map(|key| key.algorithm)
-        else {
+        let Some(kind) = self.publisher.key(domain, selector).map(|key| key.algorithm) else {
             return false;
         };
+        let keys = self.publisher.keys(domain);
         let others = keys
             .iter()
             .filter(|key| key.course.next && key.algorithm.is_kind_of(kind));
@@ -254,17 +251,13 @@ impl Engine {
 
     /// Answers those whose name servers have been asked, or who waited long enough.
     pub(super) fn answer_askers(&mut self, now: u64) {
-        for (pending, domain) in self.keeper.take_answered(now) {
-            let reply = self.status_of_keys(Some(&domain), json_wanted(&pending));
-            pending.reply(reply);
+        for asker in self.keeper.take_answered(now) {
+            let reply = self.status_of_keys(Some(&asker.domain), asker.json);
+            asker.pending.reply(reply);
         }
     }
 }
 
 fn under_way(selector: &str) -> String {
     format!("{selector} is on its way already; see `signpost key status`, and rotate again once it is signed with")
-}
-
-fn json_wanted(pending: &Pending) -> bool {
-    matches!(pending.request, crate::control::Request::KeyStatus { json: true, .. })
 }

@@ -229,7 +229,7 @@ impl Daemon {
         loop {
             self.engine.wait();
             self.engine.publish();
-            while self.engine.rotate() {
+            if self.engine.rotate() {
                 self.engine.publish();
             }
             while let Ok(signal) = self.signals.try_recv() {

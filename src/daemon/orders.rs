@@ -12,38 +12,32 @@ use std::fmt::Write;
 
 impl Daemon {
     pub(super) fn obey(&mut self, pending: Pending) {
-        if let Request::ZoneStatus { zone, json } = &pending.request {
-            let json = *json;
-            return match self.zones_with_others(zone.as_deref()) {
-                Ok(zones) => self
-                    .exchange
-                    .status(zones, move |told| pending.reply(status_reply(&told, json))),
-                Err(reply) => pending.reply(reply),
-            };
-        }
-        match pending.request.clone() {
-            Request::KeyStatus { domain, .. } => return self.key_status(pending, domain.as_deref()),
+        let reply = match pending.request.clone() {
+            // These are answered when others have been asked or have done their part.
+            Request::ZoneStatus { zone, json } => match self.zones_with_others(zone.as_deref()) {
+                Ok(zones) => {
+                    let tell = move |told: Vec<ZoneStatus>| pending.reply(status_reply(&told, json));
+                    return self.exchange.status(zones, tell);
+                }
+                Err(reply) => reply,
+            },
+            Request::KeyStatus { domain, json } => return self.key_status(pending, domain.as_deref(), json),
             Request::KeyNew {
                 domain,
                 selector,
                 algorithm,
                 next,
             } => return self.key_make(pending, &domain, selector.as_deref(), algorithm.as_deref(), next),
-            _ => {}
-        }
-        let reply = match &pending.request {
-            Request::Status => Reply::done(self.status()),
-            Request::ZoneList => Reply::done(self.zone_list()),
             Request::KeyGate {
                 domain,
                 selector,
                 removal,
-            } => self.key_gate(domain, selector, *removal),
-            // They are answered when others have been asked or have done their part.
-            Request::ZoneStatus { .. } | Request::KeyStatus { .. } | Request::KeyNew { .. } => return,
-            Request::ZonePrint { zone } => self.zone_print(zone),
+            } => self.key_gate(&domain, &selector, removal),
+            Request::Status => Reply::done(self.status()),
+            Request::ZoneList => Reply::done(self.zone_list()),
+            Request::ZonePrint { zone } => self.zone_print(&zone),
             Request::KeyList => Reply::done(self.key_list()),
-            Request::KeyRevoke { domain, selector } => self.key_revoke(domain, selector),
+            Request::KeyRevoke { domain, selector } => self.key_revoke(&domain, &selector),
             Request::Reload => {
                 self.engine.reload();
                 Reply::done(format!("everything was read again; {}\n", self.summary()))
@@ -216,8 +210,8 @@ impl Daemon {
 
 fn key_line(state: &KeyState, now: u64) -> String {
     let stage = match state.stage {
-        Stage::Live => "live",
-        Stage::Signing => "live, signed with",
+        Stage::Live => "published",
+        Stage::Signing => "signing",
         Stage::Retiring if state.course.spent => "retiring (its signer has left it)",
         Stage::Retiring => "retiring (its file is gone)",
         Stage::Revoked { by_command: false } => "revoked (p=)",

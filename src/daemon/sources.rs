@@ -286,11 +286,15 @@ impl Sources {
         let loaded =
             config::find::load(&self.config.path).and_then(|new| Ok((new.policy_for(&ZoneConfig::default())?, new)));
         match loaded {
-            Ok((policy, new)) => {
+            Ok((policy, mut new)) => {
                 for option in Config::restart_needed(&self.config, &new) {
                     let what = format!("`{option}` has changed; that is obeyed at the next start");
                     let finding = Finding::warning("config-restart", what, "restart Signpost when it suits");
                     self.findings.push(finding.at(Place::file(&new.path)));
+                }
+                if new.keys != self.config.keys {
+                    // New keys are to go where keys are looked for.
+                    new.signers.clone_from(&self.config.signers);
                 }
                 let kept = (
                     self.config.zones.clone(),
@@ -343,6 +347,19 @@ impl Sources {
             Some(source) => source.policy().unwrap_or(&self.default_policy),
             None => &self.default_policy,
         }
+    }
+
+    /// A policy for all zones that says how often keys are made, where nothing says who signs with them.
+    pub(super) fn without_signer(&self) -> Option<Finding> {
+        let is_idle = self.config.signers.is_empty() && self.default_policy.dkim.rotation.every.is_some();
+        is_idle.then(|| {
+            Finding::warning(
+                "signer-none",
+                "`every` in [mail.dkim.rotation] has no effect, for no [[signer]] says which program signs",
+                "write a [[signer]], see docs/signers.md, or take `every` out",
+            )
+            .at(Place::file(&self.config.path))
+        })
     }
 
     /// The keys that the key directory holds of a signing domain.

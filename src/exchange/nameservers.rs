@@ -1,4 +1,4 @@
-//! The addresses of a zone's name servers, for NOTIFY (RFC 1996 §2.3).
+//! The addresses of a zone's name servers, for NOTIFY (RFC 1996 §2.3) and for asking whether they serve a key.
 //!
 //! What we serve ourselves is known; for other names the system's resolver is asked, and what it said is kept for a
 //! while, good or bad, for a provider's domains share their name servers.
@@ -72,7 +72,7 @@ impl NameServers {
             Ok(Err(_)) | Err(_) => vec![],
         };
         if addresses.is_empty() {
-            tracing::debug!(nameserver = %name, "it has no address, so it is not told of changes");
+            tracing::debug!(nameserver = %name, "it has no address, so it is neither told of changes nor asked for keys");
         }
         let mut known = self.lock();
         known.retain(|_, (when, _)| when.elapsed() < KEPT);

@@ -11,6 +11,7 @@ use crate::name::Name;
 use crate::record::RecordType;
 use crate::transfer::{Fault, Remote};
 use serde::Serialize;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,22 +60,43 @@ impl Shared {
         let mut asked = JoinSet::new();
         for server in self.servers_of(&sought.apex).await {
             let (shared, sought) = (Arc::clone(self), Arc::clone(&sought));
-            asked.spawn(async move {
-                match server {
-                    Server::At(name, remote) => Witness {
-                        server: name.map_or_else(|| remote.to_string(), |name| format!("{name} ({remote})")),
-                        problem: shared.problem_at(&remote, &sought).await,
-                    },
-                    Server::Nowhere(name) => Witness {
-                        server: name.to_string(),
-                        problem: Some("it has no address".into()),
-                    },
-                }
-            });
+            asked.spawn(async move { shared.heard_from(server, &sought).await });
         }
-        let mut witnesses = asked.join_all().await;
+        let heard = asked.join_all().await;
+        // A host without IPv6 hears of a server that has both by its other address.
+        let is_heard = |name: &Option<Name>| heard.iter().any(|other| other.reached && other.name == *name);
+        let counts = |heard: &&Heard| heard.reached || heard.name.is_none() || !is_heard(&heard.name);
+        let mut witnesses: Vec<Witness> = heard.iter().filter(counts).map(|heard| heard.witness.clone()).collect();
         witnesses.sort_by(|a, b| a.server.cmp(&b.server));
         witnesses
+    }
+
+    async fn heard_from(&self, server: Server, sought: &Sought) -> Heard {
+        let (name, remote) = match server {
+            Server::At(name, remote) => (name, remote),
+            Server::Nowhere(name) => {
+                let witness = Witness {
+                    server: name.to_string(),
+                    problem: Some("it has no address".into()),
+                };
+                return Heard {
+                    name: Some(name),
+                    reached: true,
+                    witness,
+                };
+            }
+        };
+        let texts = self.texts_at(&remote, &sought.owner).await;
+        Heard {
+            reached: !matches!(&texts, Err(Failure::Io(error)) if is_no_way(error)),
+            witness: Witness {
+                server: name
+                    .as_ref()
+                    .map_or_else(|| remote.to_string(), |name| format!("{name} ({remote})")),
+                problem: problem_with(texts, sought),
+            },
+            name,
+        }
     }
 
     async fn servers_of(&self, apex: &Name) -> Vec<Server> {
@@ -109,19 +131,6 @@ impl Shared {
         ours.map(SocketAddr::port)
     }
 
-    /// What is wrong with what a server says.
-    async fn problem_at(&self, remote: &Remote, sought: &Sought) -> Option<String> {
-        match self.texts_at(remote, &sought.owner).await {
-            Err(error) => Some(error.to_string()),
-            Ok(texts) => match texts.as_slice() {
-                [] => Some("it does not have the record".into()),
-                [text] if **text == *sought.record.as_bytes() => None,
-                [_] => Some("it has another record".into()),
-                _ => Some("it has several records, of which verifiers may take any (RFC 6376 §3.6.2.2)".into()),
-            },
-        }
-    }
-
     /// The TXT records at a name, each in one piece.
     async fn texts_at(&self, remote: &Remote, owner: &Name) -> Result<Vec<Vec<u8>>, Failure> {
         let remote = &Remote {
@@ -147,6 +156,39 @@ impl Shared {
             Answer::Truncated => Err(Failure::Silent),
         }
     }
+}
+
+/// What came of asking at one address.
+#[derive(Debug)]
+struct Heard {
+    name: Option<Name>,
+    /// Is there a way from here to the address?
+    reached: bool,
+    witness: Witness,
+}
+
+/// What is wrong with what a server says.
+fn problem_with(texts: Result<Vec<Vec<u8>>, Failure>, sought: &Sought) -> Option<String> {
+    match texts {
+        Err(Failure::Io(error)) if is_no_way(&error) => {
+            Some("this machine has no way to that address; give it one, or take the address out of the zone".into())
+        }
+        Err(error) => Some(error.to_string()),
+        Ok(texts) => match texts.as_slice() {
+            [] => Some("it does not have the record".into()),
+            [text] if **text == *sought.record.as_bytes() => None,
+            [_] => Some("it has another record".into()),
+            _ => Some("it has several records, of which verifiers may take any (RFC 6376 §3.6.2.2)".into()),
+        },
+    }
+}
+
+/// Has this machine no address or no route of that family?
+fn is_no_way(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable
+    )
 }
 
 enum Answer {

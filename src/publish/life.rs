@@ -38,7 +38,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a key stays in the stages after its file is gone: `[mail.dkim.rotation]`.
+/// How long a key stays in the stages after its signer has left it or its file is gone: `[mail.dkim.rotation]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Periods {
     /// How long its record stays. Default 7 days: queues give up after 5 (RFC 5321 §4.5.4.1).
@@ -124,6 +124,37 @@ impl Course {
     pub fn is_driven(&self) -> bool {
         self.made || self.next || self.switching
     }
+}
+
+/// What becomes of a domain's keys once its signer signs with this one, and with no other of its kind: the states that
+/// change. None do if the key was revoked or lost while the signer was switched: it is not to come back by that.
+pub fn switched(keys: &[KeyState], selector: &str, now: u64) -> Vec<KeyState> {
+    let is_new = |key: &&KeyState| key.selector == selector && matches!(key.stage, Stage::Live | Stage::Signing);
+    let Some(new) = keys.iter().find(is_new) else {
+        return vec![];
+    };
+    let mut changed = vec![new.clone()];
+    let signing = &mut changed[0];
+    if signing.stage != Stage::Signing {
+        (signing.stage, signing.since) = (Stage::Signing, now);
+    }
+    (signing.course.next, signing.course.switching, signing.course.spent) = (false, false, false);
+    let others = keys
+        .iter()
+        .filter(|key| key.selector != selector && key.algorithm.is_kind_of(new.algorithm));
+    changed.extend(
+        others
+            .filter(|key| key.stage == Stage::Signing || key.course.switching)
+            .map(|old| {
+                let mut old = old.clone();
+                if old.stage == Stage::Signing {
+                    (old.stage, old.since, old.course.spent) = (Stage::Retiring, now, true);
+                }
+                old.course.switching = false;
+                old
+            }),
+    );
+    changed
 }
 
 /// What is known of a signing domain besides its files.
@@ -294,6 +325,19 @@ struct Times {
     is_known: bool,
 }
 
+/// Few records are kept for longer.
+const LONG_TTL: u32 = 86_400;
+
+impl Times {
+    /// Is a key in this state served?
+    fn shows(&self, key: &KeyState) -> bool {
+        match key.stage {
+            Stage::Revoked { .. } => self.now < key.since.saturating_add(self.periods.forget.as_secs()),
+            _ => true,
+        }
+    }
+}
+
 fn step(
     stored: Option<&KeyState>,
     file: Option<&DkimKey>,
@@ -315,7 +359,10 @@ fn step(
                 // A private key and the record beside it appear one after the other: who remembers the one without the
                 // other verifies as well.
                 if !stored.is_some_and(|stored| serves_as_well(stored, &state.record)) {
-                    state.course.old_ttl = (sight.served_ttl)(owner).unwrap_or(0);
+                    let was_served = stored.is_some_and(|stored| times.shows(stored));
+                    // While zones are read nothing is served yet; what was before the start had some TTL.
+                    let unknown = if was_served { LONG_TTL } else { 0 };
+                    state.course.old_ttl = (sight.served_ttl)(owner).unwrap_or(unknown);
                 }
             }
             match state.stage {

@@ -1,6 +1,6 @@
 //! The lives of all keys: what is remembered in memory, what is not stored yet, what falls due when.
 
-use super::life::{self, Course, KeyState, Periods, Sight, Stage, Turn};
+use super::life::{self, Course, KeyState, Periods, Sight, Turn};
 use super::store::Writes;
 use crate::finding::Finding;
 use crate::keys::DkimKey;
@@ -55,7 +55,7 @@ impl Lives {
 
     /// Revokes one key; `None` when it is not known.
     pub(super) fn revoke(&mut self, domain: &Name, selector: &str, now: u64) -> Option<()> {
-        let key = self.keys(domain).iter().find(|key| key.selector == selector)?;
+        let key = self.key(domain, selector)?;
         if let Some(revoked) = key.revoked_by_command(now) {
             self.change(domain, selector, Some(revoked));
         }
@@ -64,7 +64,7 @@ impl Lives {
 
     /// Changes what is done with a key or was seen of it; says whether there is such a key.
     pub(super) fn set_course(&mut self, domain: &Name, selector: &str, set: impl FnOnce(&mut Course)) -> bool {
-        let Some(key) = self.keys(domain).iter().find(|key| key.selector == selector) else {
+        let Some(key) = self.key(domain, selector) else {
             return false;
         };
         let mut changed = key.clone();
@@ -75,37 +75,17 @@ impl Lives {
         true
     }
 
-    /// The signer signs with this key from now on, and with no other of its kind.
+    /// The signer signs with this key from now on, see [`life::switched`].
     pub(super) fn switched(&mut self, domain: &Name, selector: &str, now: u64) {
-        let Some(new) = self.keys(domain).iter().find(|key| key.selector == selector).cloned() else {
-            return;
-        };
-        let others: Vec<KeyState> = self
-            .keys(domain)
-            .iter()
-            .filter(|key| key.stage == Stage::Signing || key.course.switching)
-            .filter(|key| key.selector != selector && key.algorithm.is_kind_of(new.algorithm))
-            .cloned()
-            .collect();
-        for mut old in others {
-            if old.stage == Stage::Signing {
-                (old.stage, old.since, old.course.spent) = (Stage::Retiring, now, true);
-            }
-            old.course.switching = false;
-            let selector = old.selector.clone();
-            self.change(domain, &selector, Some(old));
+        for state in life::switched(self.keys(domain), selector, now) {
+            let selector = state.selector.clone();
+            self.change(domain, &selector, Some(state));
         }
-        let mut new = new;
-        if new.stage != Stage::Signing {
-            (new.stage, new.since) = (Stage::Signing, now);
-        }
-        new.course = Course {
-            next: false,
-            switching: false,
-            spent: false,
-            ..new.course
-        };
-        self.change(domain, selector, Some(new));
+    }
+
+    /// What is remembered of one key.
+    pub(super) fn key(&self, domain: &Name, selector: &str) -> Option<&KeyState> {
+        self.keys(domain).iter().find(|key| key.selector == selector)
     }
 
     pub(super) fn keys(&self, domain: &Name) -> &[KeyState] {

@@ -170,16 +170,10 @@ impl Publisher {
         self.lives.turn(domain, files, sight, now, periods)
     }
 
-    /// Notes what is done with a key or was seen of it, and stores it at once. Says whether there is such a key.
-    pub fn set_course(
-        &mut self,
-        domain: &Name,
-        selector: &str,
-        now: u64,
-        set: impl FnOnce(&mut Course),
-    ) -> Result<bool, Finding> {
-        let known = self.lives.set_course(domain, selector, set);
-        self.store_now(now).map(|()| known)
+    /// Notes what is done with a key or was seen of it; says whether there is such a key. It is stored by the next
+    /// [`Publisher::store_now`] or publication.
+    pub fn set_course(&mut self, domain: &Name, selector: &str, set: impl FnOnce(&mut Course)) -> bool {
+        self.lives.set_course(domain, selector, set)
     }
 
     /// Notes that the signer has been switched to a key, and stores it at once: what it signed with before retires.
@@ -188,7 +182,8 @@ impl Publisher {
         self.store_now(now)
     }
 
-    fn store_now(&mut self, now: u64) -> Result<(), Finding> {
+    /// Stores what was noted of keys.
+    pub fn store_now(&mut self, now: u64) -> Result<(), Finding> {
         self.commit().map_err(|error| {
             self.retry_at = Some(now.saturating_add(RETRY_SECS));
             error.finding()
@@ -274,6 +269,11 @@ impl Publisher {
     /// What is remembered of the keys of a signing domain, by selector.
     pub fn keys(&self, domain: &Name) -> &[KeyState] {
         self.lives.keys(domain)
+    }
+
+    /// What is remembered of one key.
+    pub fn key(&self, domain: &Name, selector: &str) -> Option<&KeyState> {
+        self.lives.key(domain, selector)
     }
 
     /// What is remembered of a zone, served now or once.

@@ -1,6 +1,6 @@
-//! When it is safe to sign with a key.
+//! When it is safe to sign with a key, and when to withdraw the one before.
 
-use crate::publish::KeyState;
+use crate::publish::{KeyState, Stage};
 
 /// How the way to sign with a key stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,14 +16,6 @@ pub enum Gate {
     Shut,
 }
 
-/// What a resolver may remember of a zone.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Zone {
-    /// For so many seconds it may remember that something is not there: the lesser of the SOA's TTL and its minimum
-    /// (RFC 2308 §5).
-    pub negative_ttl: u32,
-}
-
 /// What came of asking the name servers last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sighting {
@@ -36,12 +28,13 @@ pub struct Sighting {
 /// So long a sighting counts for now, in seconds.
 const FRESH: u64 = 30;
 
-/// How the way to sign with `key` stands, by what was seen `last` and the time.
-pub fn gate(key: &KeyState, zone: Zone, last: Option<Sighting>, now: u64) -> Gate {
+/// How the way to sign with `key` stands, by what was seen `last` and the time. For `negative_ttl` seconds a resolver may
+/// remember that something is not in the zone: the lesser of the SOA's TTL and its minimum (RFC 2308 §5).
+pub fn gate(key: &KeyState, negative_ttl: u32, last: Option<Sighting>, now: u64) -> Gate {
     let Some(seen) = key.course.seen else {
         return Gate::Shut;
     };
-    let until = seen.saturating_add(wait(key, zone));
+    let until = seen.saturating_add(wait(key, negative_ttl));
     // Seen under a clock that was ahead: who knows when it was.
     if seen > now {
         return Gate::Shut;
@@ -55,6 +48,32 @@ pub fn gate(key: &KeyState, zone: Zone, last: Option<Sighting>, now: u64) -> Gat
     }
 }
 
+/// The keys that every name server must be seen to serve before what they came after is withdrawn: those that are signed
+/// with, where a key that its signer left has been kept for `retire` seconds. Empty if none has, or if all were seen since
+/// then and lately.
+pub fn unseen_successors<'k>(
+    keys: &'k [KeyState],
+    retire: u64,
+    last_of: &dyn Fn(&KeyState) -> Option<Sighting>,
+    now: u64,
+) -> Vec<&'k KeyState> {
+    let left = keys
+        .iter()
+        .filter(|key| key.stage == Stage::Retiring && key.course.spent);
+    let ends = left.map(|key| key.since.saturating_add(retire));
+    let Some(end) = ends.filter(|end| *end <= now).max() else {
+        return vec![];
+    };
+    let is_unseen = |key: &&KeyState| {
+        let last = last_of(key);
+        !last.is_some_and(|last| last.everywhere && last.at >= end && now.saturating_sub(last.at) <= FRESH)
+    };
+    keys.iter()
+        .filter(|key| key.stage == Stage::Signing)
+        .filter(is_unseen)
+        .collect()
+}
+
 /// Since when every name server has served a key, once they have been asked again.
 pub fn seen(before: Option<u64>, everywhere: bool, now: u64) -> Option<u64> {
     // What was seen under a clock that was ahead is seen now, or the gate stayed shut until then.
@@ -62,9 +81,9 @@ pub fn seen(before: Option<u64>, everywhere: bool, now: u64) -> Option<u64> {
 }
 
 /// For how many seconds a resolver may still have what was before.
-pub fn wait(key: &KeyState, zone: Zone) -> u64 {
+pub fn wait(key: &KeyState, negative_ttl: u32) -> u64 {
     // A second more: caches count whole seconds, and so do we.
-    u64::from(zone.negative_ttl.max(key.course.old_ttl)) + 1
+    u64::from(negative_ttl.max(key.course.old_ttl)) + 1
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@
 //!
 //! | file | what lives there |
 //! |---|---|
-//! | `gate` | when it is safe to sign with a key |
+//! | `gate` | when it is safe to sign with a key, and to withdraw the one before |
 
 mod gate;
 
-pub use gate::{Gate, Sighting, Zone, gate, seen, wait};
+pub use gate::{Gate, Sighting, gate, seen, unseen_successors, wait};
 
 use crate::mail::dkim::{NewKey, SelectorPattern};
 use crate::publish::{KeyState, Stage};

@@ -87,7 +87,7 @@ struct Domain {
     signed: BTreeMap<String, Vec<Span>>,
     /// Can be read what the signer signs with?
     has_tables: bool,
-    crashes: Vec<()>,
+    crashes: usize,
     /// Keys that were made and then not noted as ours: their files are for the operator to remove.
     orphans: usize,
 }
@@ -110,7 +110,7 @@ impl Domain {
             signer: BTreeMap::new(),
             signed: BTreeMap::new(),
             has_tables: number.is_multiple_of(2),
-            crashes: vec![],
+            crashes: 0,
             orphans: 0,
         }
     }
@@ -119,7 +119,7 @@ impl Domain {
     fn is_killed(&mut self) -> bool {
         let killed = self.dice.roll(4) == 0;
         if killed {
-            self.crashes.push(());
+            self.crashes += 1;
         }
         killed
     }
@@ -127,10 +127,9 @@ impl Domain {
     fn turn(&mut self, memory: &mut Memory, now: u64) -> Option<u64> {
         let named: BTreeSet<String> = self.signer.values().cloned().collect();
         let is_switching = self.states.iter().any(|key| key.course.switching);
-        let signing_seen = self.states.iter().filter(|key| key.stage == Stage::Signing);
-        let hold = !signing_seen
-            .map(|key| memory.last.get(&key.selector))
-            .all(|last| last.is_some_and(|last| last.everywhere && now - last.at < 3600));
+        let last_of = |key: &KeyState| memory.last.get(&key.selector).copied();
+        let retire = PERIODS.retire.as_secs();
+        let hold = !unseen_successors(&self.states, retire, &last_of, now).is_empty();
         let served = self.servers[0].has.clone();
         let sight = Sight {
             signs: &|selector, _| (self.has_tables && !is_switching).then(|| named.contains(selector)),
@@ -259,19 +258,9 @@ impl Domain {
             *memory = Memory::default();
             return;
         }
-        // What `Lives::switched` does.
-        for key in &mut self.states {
-            let takes_place = matches!(key.algorithm, Algorithm::Ed25519) == is_ed25519;
-            if key.selector == sink {
-                (key.stage, key.since) = (Stage::Signing, now);
-                key.course = Course {
-                    next: false,
-                    switching: false,
-                    spent: false,
-                    ..key.course
-                };
-            } else if takes_place && key.stage == Stage::Signing {
-                (key.stage, key.since, key.course.spent) = (Stage::Retiring, now, true);
+        for changed in life::switched(&self.states, &sink, now) {
+            if let Some(key) = self.states.iter_mut().find(|key| key.selector == changed.selector) {
+                *key = changed;
             }
         }
     }
@@ -298,10 +287,7 @@ impl Domain {
             let mut wake = self.turn(&mut memory, now).unwrap_or(end);
             self.servers.iter_mut().for_each(|server| server.catch_up(now));
             let files = &self.files;
-            let zone = Zone {
-                negative_ttl: NEGATIVE_TTL,
-            };
-            let gate_of = |key: &KeyState| gate(key, zone, memory.last.get(&key.selector).copied(), now);
+            let gate_of = |key: &KeyState| gate(key, NEGATIVE_TTL, memory.last.get(&key.selector).copied(), now);
             let plan = plan(
                 &self.states,
                 &schedule,
@@ -366,7 +352,7 @@ fn in_ten_years_of_a_thousand_domains_no_signature_fails_however_often_the_proce
             "{}: {states} keys, {files} files left",
             domain.name
         );
-        crashes += domain.crashes.len();
+        crashes += domain.crashes;
     }
     assert!(crashes > 50_000, "{crashes}");
 }

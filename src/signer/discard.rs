@@ -4,6 +4,7 @@ use super::error::{Fault, SignerError};
 use super::make::record_file;
 use super::{bare, file};
 use crate::name::Name;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Of the folders that keys are held in.
@@ -20,6 +21,23 @@ pub fn held(state: &Path, domain: &Name, selector: &str) -> PathBuf {
     let folder = bare(domain).replace('/', "_");
     let file = selector.replace('/', "_");
     state.join("retired").join(folder).join(format!("{file}.private"))
+}
+
+/// The keys whose private halves are held below the state directory: signing domains and selectors.
+pub fn all_held(state: &Path) -> Vec<(Name, String)> {
+    let inside = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut held = vec![];
+    for folder in inside(&state.join("retired")) {
+        let Some(domain) = folder.file_name().to_str().and_then(|name| Name::from_text(name).ok()) else {
+            continue;
+        };
+        for file in inside(&folder.path()) {
+            let file = file.file_name();
+            let selector = file.to_str().and_then(|file| file.strip_suffix(".private"));
+            held.extend(selector.map(|selector| (domain.clone(), selector.to_owned())));
+        }
+    }
+    held
 }
 
 /// Removes a private key and the record beside it. With `hold`, a path of [`held`], the key is there before it is gone

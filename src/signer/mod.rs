@@ -46,7 +46,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-pub use discard::{discard, held, reveal};
+pub use discard::{all_held, discard, held, reveal};
 pub use error::{Fault, SignerError};
 pub use lock::lock;
 pub use make::{key_file, make};

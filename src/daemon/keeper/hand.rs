@@ -6,9 +6,9 @@ use crate::mail::dkim::NewKey;
 use crate::name::Name;
 use crate::signer::{self, SignerError, Switch};
 use crate::watch::Waker;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 
 /// A job of one domain.
 pub(super) struct Job {
@@ -37,6 +37,7 @@ pub(in crate::daemon) enum Work {
     /// Remove the files of a key, or move the private one to where it waits to be revealed.
     Discard {
         selector: String,
+        algorithm: Option<NewKey>,
         key_file: PathBuf,
         hold: Option<PathBuf>,
     },
@@ -53,20 +54,47 @@ pub(super) struct Report {
     pub(super) domain: Name,
     pub(super) work: Work,
     pub(super) pending: Option<Pending>,
-    /// The files that were made, or why it could not be done. What was made before that stays.
-    pub(super) result: Result<Vec<PathBuf>, SignerError>,
+    /// The files that were made, those before a failure too.
+    pub(super) files: Vec<PathBuf>,
+    pub(super) result: Result<(), SignerError>,
 }
 
-/// The way to the thread.
-pub(super) struct Hand(mpsc::Sender<Job>);
+/// The way to the thread. What somebody waits for and what a signer waits for goes first: making keys for many domains
+/// takes hours.
+pub(super) struct Hand(Arc<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    jobs: Mutex<[VecDeque<Job>; 2]>,
+    more: Condvar,
+}
+
+impl Waiting {
+    fn lock(&self) -> MutexGuard<'_, [VecDeque<Job>; 2]> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Job {
+        let mut jobs = self.lock();
+        loop {
+            if let Some(job) = jobs.iter_mut().find_map(VecDeque::pop_front) {
+                return job;
+            }
+            jobs = self.more.wait(jobs).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
 
 impl Hand {
     pub(super) fn start(waker: Waker) -> std::io::Result<(Self, mpsc::Receiver<Report>)> {
-        let (give, jobs) = mpsc::channel::<Job>();
+        let waiting = Arc::new(Waiting::default());
+        let jobs = Arc::clone(&waiting);
         let (tell, reports) = mpsc::channel();
         std::thread::Builder::new().name("signers".into()).spawn(move || {
-            for job in jobs {
-                let result = perform(&job);
+            loop {
+                let job = jobs.next();
+                let mut files = vec![];
+                let result = perform(&job, &mut files);
                 let Job {
                     domain, work, pending, ..
                 } = job;
@@ -74,6 +102,7 @@ impl Hand {
                     domain,
                     work,
                     pending,
+                    files,
                     result,
                 };
                 if tell.send(report).is_err() {
@@ -82,26 +111,29 @@ impl Hand {
                 waker.wake();
             }
         })?;
-        Ok((Self(give), reports))
+        Ok((Self(waiting), reports))
     }
 
     pub(super) fn give(&self, job: Job) {
-        // It ends with the process only.
-        let _ = self.0.send(job);
+        let can_wait = matches!(job.work, Work::Make { .. }) && job.pending.is_none();
+        self.0.lock()[usize::from(can_wait)].push_back(job);
+        self.0.more.notify_one();
     }
 }
 
-fn perform(job: &Job) -> Result<Vec<PathBuf>, SignerError> {
+fn perform(job: &Job, files: &mut Vec<PathBuf>) -> Result<(), SignerError> {
     let Job { domain, signers, .. } = job;
     match &job.work {
-        Work::Make { keys, .. } => keys
-            .iter()
-            .filter_map(|(selector, kind)| {
+        Work::Make { keys, .. } => {
+            for (selector, kind) in keys {
                 let able = signers.iter().find(|signer| signer.can_sign_with(*kind));
                 // Where none can, the first says why not.
-                Some(signer::make(able.or(signers.first())?, domain, selector, *kind))
-            })
-            .collect(),
+                if let Some(signer) = able.or(signers.first()) {
+                    files.push(signer::make(signer, domain, selector, *kind)?);
+                }
+            }
+            Ok(())
+        }
         Work::Switch {
             selector,
             old,
@@ -125,22 +157,24 @@ fn perform(job: &Job) -> Result<Vec<PathBuf>, SignerError> {
                     signer::check_free(signer, &switch, beside)?;
                 }
                 signer::switch(signer, &switch)
-            })?;
-            Ok(vec![])
+            })
         }
         Work::Discard {
             selector,
+            algorithm,
             key_file,
             hold,
         } => {
-            signers
-                .iter()
-                .try_for_each(|signer| signer::retire(signer, domain, selector))?;
-            signer::discard(key_file, hold.as_deref())?;
-            Ok(vec![])
+            let had_it = |signer: &&Signer| algorithm.is_none_or(|kind| signer.can_sign_with(kind));
+            let mut signers = signers.iter().filter(had_it);
+            signers.try_for_each(|signer| signer::retire(signer, domain, selector))?;
+            signer::discard(key_file, hold.as_deref())
         }
+        // Most keys were not kept.
+        Work::Reveal { held, .. } if !held.exists() => Ok(()),
         Work::Reveal { selector, held, folder } => {
-            signer::reveal(held, folder, domain, selector).map(|path| vec![path])
+            files.push(signer::reveal(held, folder, domain, selector)?);
+            Ok(())
         }
     }
 }

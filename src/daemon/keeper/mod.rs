@@ -5,11 +5,13 @@
 //!
 //! | file | what lives there |
 //! |---|---|
+//! | `agenda` | what is due when |
 //! | `hand` | the thread that makes keys and switches signers |
 //! | `steps` | from plan to action, and from what came of it to the stored states |
 //! | `watch` | asking the name servers for keys, with patience |
 //! | `view` | how a key stands, for an operator |
 
+mod agenda;
 mod hand;
 mod steps;
 mod view;
@@ -25,15 +27,18 @@ use crate::finding::Finding;
 use crate::keys::Algorithm;
 use crate::mail::dkim::NewKey;
 use crate::name::Name;
+use crate::publish::KeyState;
+use crate::rotate::Sighting;
 use crate::signer::{self, SignerError};
 use crate::watch::{RootId, Waker};
+use agenda::Agenda;
 use hand::{Hand, Report};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
-use watch::Watch;
+use watch::{WANTED, Watch};
 
 /// The tables of signers.
 pub(super) const SIGNER_TABLES: RootId = RootId(8);
@@ -45,9 +50,10 @@ pub(super) type KeyName = (Name, String);
 type Heard = (Sought, Vec<Witness>);
 
 /// Who asks for the state of keys and is answered when the name servers have been asked.
-struct Asker {
-    pending: Pending,
-    domain: Name,
+pub(super) struct Asker {
+    pub(super) pending: Pending,
+    pub(super) domain: Name,
+    pub(super) json: bool,
     /// Those that no answer has come for.
     keys: BTreeSet<KeyName>,
     asked: u64,
@@ -70,6 +76,18 @@ pub(super) struct Held {
     pub(super) finding: Finding,
 }
 
+/// A key that was made.
+#[derive(Debug, Clone, Copy)]
+struct Made {
+    /// Is the signer to go on to it?
+    next: bool,
+    /// When it was made, in seconds since 1970.
+    at: u64,
+}
+
+/// So long after it was made a key is to be seen in the key directory, in seconds.
+const MADE: u64 = 60;
+
 /// See the module.
 pub(super) struct Keeper {
     inquirer: Inquirer,
@@ -89,12 +107,22 @@ pub(super) struct Keeper {
     lock: Option<File>,
     /// The domains to plan for.
     touched: BTreeSet<Name>,
-    due: BTreeMap<Name, u64>,
+    due: Agenda<Name>,
+    /// When each of the watched keys is asked for next.
+    asks: Agenda<KeyName>,
+    /// When those that nobody wants any more were last forgotten, in seconds since 1970.
+    swept: u64,
     /// The domains with a step in hand.
     busy: BTreeSet<Name>,
     held: BTreeMap<Name, Held>,
-    /// Keys that were made and have not been seen in the key directory yet, and whether they are next.
-    made: BTreeMap<KeyName, bool>,
+    /// Keys that were made and have not been seen in the key directory yet.
+    made: BTreeMap<KeyName, Made>,
+    /// Who ordered them, by domain, and what there is to say.
+    ordered: BTreeMap<Name, (Pending, String)>,
+    /// Forgotten keys whose private halves are to be published, and from when on, in seconds since 1970.
+    to_reveal: BTreeMap<KeyName, u64>,
+    /// The tables of signers have changed since they were read.
+    tables_stale: bool,
     askers: Vec<Asker>,
     /// The time when it was last looked at, in seconds since 1970.
     clock: u64,
@@ -117,10 +145,15 @@ impl Keeper {
             configured: vec![],
             lock: None,
             touched: BTreeSet::new(),
-            due: BTreeMap::new(),
+            due: Agenda::default(),
+            asks: Agenda::default(),
+            swept: 0,
             busy: BTreeSet::new(),
             held: BTreeMap::new(),
             made: BTreeMap::new(),
+            ordered: BTreeMap::new(),
+            to_reveal: BTreeMap::new(),
+            tables_stale: false,
             askers: vec![],
             clock: 0,
         })
@@ -152,40 +185,36 @@ impl Keeper {
         (Some(files), refused.map(|refused| refused.finding()))
     }
 
-    /// Reads what the signers are configured to sign with. The domains for which that changed are returned, and what
-    /// cannot be read.
-    pub(super) fn read_tables(&mut self) -> (BTreeSet<Name>, Vec<Finding>) {
-        let mut findings = vec![];
+    /// Reads what the signers are configured to sign with. The domains for which that changed are returned. If a table
+    /// cannot be read, what was read last stays.
+    pub(super) fn read_tables(&mut self) -> Result<Vec<Name>, Finding> {
         let mut signing: Option<BTreeMap<Name, BTreeSet<String>>> = None;
         for one in &self.signers {
-            match signer::signing(one) {
-                Ok(Some(named)) => {
-                    let all = signing.get_or_insert_default();
-                    for (domain, selectors) in named {
-                        all.entry(domain).or_default().extend(selectors);
-                    }
-                }
-                Ok(None) => {}
-                // Half of what is signed with looks as if the rest were not: nothing is known then.
-                Err(error) => {
-                    findings.push(error.finding());
-                    signing = None;
-                    break;
-                }
+            let named = signer::signing(one).map_err(|error| error.finding())?;
+            let Some(named) = named else {
+                continue;
+            };
+            let all = signing.get_or_insert_default();
+            for (domain, selectors) in named {
+                all.entry(domain).or_default().extend(selectors);
             }
-        }
-        if !findings.is_empty() {
-            return (BTreeSet::new(), findings);
         }
         let none = BTreeMap::new();
         let (old, new) = (
             self.signing.as_ref().unwrap_or(&none),
             signing.as_ref().unwrap_or(&none),
         );
-        let mut changed: BTreeSet<Name> = old.keys().chain(new.keys()).cloned().collect();
-        changed.retain(|domain| old.get(domain) != new.get(domain));
+        if new.is_empty() && !old.is_empty() && !self.signers.is_empty() {
+            let what = "the tables of [[signer]] name no key any more; what they named last is taken to be signed with";
+            let cure = "if nothing is to be signed, take [[signer]] out of signpost.toml";
+            return Err(Finding::warning("signer-table", what, cure));
+        }
+        let differs = |domain: &&Name| old.get(*domain) != new.get(*domain);
+        let changed = old.keys().filter(differs).cloned();
+        let added = new.keys().filter(|domain| !old.contains_key(*domain)).cloned();
+        let changed = changed.chain(added).collect();
         self.signing = signing;
-        (changed, findings)
+        Ok(changed)
     }
 
     /// Does a signer's table name this key?
@@ -215,16 +244,22 @@ impl Keeper {
     pub(super) fn try_again(&mut self, domain: &Name, at: u64) {
         if let Some(held) = self.held.get_mut(domain) {
             held.until = at;
-            self.due.insert(domain.clone(), at);
+            self.due.set(domain, at);
         }
     }
 
     /// All that failed, and whoever is to be asked, at once.
     pub(super) fn try_all_again(&mut self, now: u64) {
-        let held: Vec<Name> = self.held.keys().cloned().collect();
-        held.iter().for_each(|domain| self.try_again(domain, now));
-        self.due.values_mut().for_each(|due| *due = now);
-        self.watched.values_mut().for_each(|watch| watch.ask_at(now));
+        self.held.values_mut().for_each(|held| held.until = now);
+        self.due.set_all(now);
+        self.asks.set_all(now);
+        for watch in self.watched.values_mut() {
+            watch.wanted_until = watch.wanted_until.min(now + WANTED);
+        }
+        // Whoever had the signers may have gone.
+        if self.lock.is_none() {
+            self.configured.clear();
+        }
     }
 
     /// Notes the time. If the clock was set back, what is due in a future that is further away now is looked at; says
@@ -249,7 +284,24 @@ impl Keeper {
 
     /// Was a key of the domain made that has not been seen in the key directory yet?
     pub(super) fn awaits(&self, domain: &Name) -> bool {
-        self.made.keys().any(|(made, _)| made == domain)
+        let mut from = self.made.range((domain.clone(), String::new())..);
+        from.next().is_some_and(|((made, _), _)| made == domain)
+    }
+
+    /// The private half of a forgotten key is to be published, if it was kept for that.
+    pub(super) fn forgotten(&mut self, domain: &Name, selector: &str) {
+        self.to_reveal.insert((domain.clone(), selector.to_owned()), 0);
+    }
+
+    /// Is there a signer for keys of this kind?
+    pub(super) fn has_signer(&self, kind: NewKey) -> bool {
+        self.signers.iter().any(|signer| signer.can_sign_with(kind))
+    }
+
+    /// What was seen of a key last.
+    fn sighting(&self, key: &KeyState) -> Option<Sighting> {
+        let name = (key.domain.clone(), key.selector.clone());
+        self.watched.get(&name)?.sighting(&key.record)
     }
 
     pub(super) fn is_busy(&self, domain: &Name) -> bool {
@@ -261,39 +313,43 @@ impl Keeper {
     }
 
     /// Has the name servers asked for keys of a domain, for somebody who waits.
-    pub(super) fn ask_for(&mut self, pending: Pending, domain: Name, keys: BTreeSet<KeyName>, now: u64) {
+    pub(super) fn ask_for(&mut self, pending: Pending, json: bool, domain: Name, keys: BTreeSet<KeyName>, now: u64) {
         for key in &keys {
             self.want(key, now, now);
         }
         self.askers.push(Asker {
             pending,
             domain,
+            json,
             keys,
             asked: now,
             until: now + PATIENCE,
         });
     }
 
-    /// Those who have waited long enough, with the domain that they asked for.
-    pub(super) fn take_answered(&mut self, now: u64) -> Vec<(Pending, Name)> {
-        let (watched, mut answered) = (&self.watched, vec![]);
-        for asker in self.askers.extract_if(.., |asker| {
+    /// Those who have waited long enough.
+    pub(super) fn take_answered(&mut self, now: u64) -> Vec<Asker> {
+        let watched = &self.watched;
+        let is_answered = |asker: &mut Asker| {
             let asked = asker.asked;
             asker
                 .keys
                 .retain(|key| watched.get(key).is_some_and(|watch| !watch.was_heard_since(asked)));
             asker.keys.is_empty() || asker.until <= now
-        }) {
-            answered.push((asker.pending, asker.domain));
-        }
-        answered
+        };
+        self.askers.extract_if(.., is_answered).collect()
     }
 
     /// When something is due here.
     pub(super) fn next(&self, now: u64) -> Option<Duration> {
-        let asks = self.watched.values().filter_map(Watch::next);
-        let askers = self.askers.iter().map(|asker| asker.until);
-        let next = self.due.values().copied().chain(asks).chain(askers).min()?;
+        if !self.touched.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let askers = self.askers.iter().map(|asker| asker.until).min();
+        let made = self.made.values().map(|made| made.at + MADE).min();
+        let reveal = self.to_reveal.values().copied().min();
+        let next = [self.due.next(), self.asks.next(), askers, made, reveal];
+        let next = next.into_iter().flatten().min()?;
         Some(Duration::from_secs(next.saturating_sub(now)))
     }
 }

@@ -3,7 +3,7 @@
 use super::Keeper;
 use crate::daemon::engine::Engine;
 use crate::exchange::{Witness, spoken};
-use crate::mail::dkim::Rotation;
+use crate::mail::dkim::{NewKey, Rotation};
 use crate::name::Name;
 use crate::publish::{KeyState, Stage};
 use crate::rotate::Gate;
@@ -105,7 +105,10 @@ impl Engine {
                     Gate::Shut => (format!("{what} once every name server serves it"), None),
                 }
             }
-            (Stage::Signing, _) => match rotation.every {
+            (Stage::Signing, _) => match rotation
+                .every
+                .filter(|_| self.keeper.has_signer(NewKey::of(key.algorithm)))
+            {
                 Some(every) => ("its successor is made".into(), after(every)),
                 None => ("nothing, until it is rotated".into(), None),
             },

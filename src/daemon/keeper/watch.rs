@@ -8,16 +8,14 @@ use std::collections::BTreeMap;
 /// The longest time between two questions for a key, in seconds.
 const SELDOM: u64 = 60;
 /// A key that nobody wants any more is asked for no longer, in seconds.
-const WANTED: u64 = 120;
+pub(super) const WANTED: u64 = 120;
 
 /// What is known of one key at the name servers.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    /// When it is to be asked for next, in seconds since 1970; `None`: while it is, or when it is wanted again.
-    next: Option<u64>,
     delay: u64,
     asking: bool,
-    wanted_until: u64,
+    pub(super) wanted_until: u64,
     /// The record that was last asked for, and what came of it.
     pub(super) last: Option<(Sought, u64, Vec<Witness>)>,
     /// Since when each server has been a witness against.
@@ -25,64 +23,64 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn next(&self) -> Option<u64> {
-        self.next.filter(|_| !self.asking)
-    }
-
-    /// If it waits to be asked for, it is at `at`.
-    pub(super) fn ask_at(&mut self, at: u64) {
-        if self.next.is_some() {
-            self.next = Some(at);
-            self.wanted_until = at + WANTED;
-        }
-    }
-
     /// Has an answer come to a question that was asked then or later?
     pub(super) fn was_heard_since(&self, asked: u64) -> bool {
         !self.asking && self.last.as_ref().is_some_and(|(_, at, _)| *at >= asked)
     }
 
-    fn keep_asking(&mut self, at: u64, now: u64) {
+    fn is_wanted(&mut self, at: u64, now: u64) {
         self.wanted_until = self.wanted_until.max(at + WANTED).max(now + WANTED);
-        if self.next.is_none() && !self.asking {
-            let turn = self.last.as_ref().map_or(0, |(_, heard, _)| heard + self.delay);
-            // A clock that was set back must not stop it.
-            self.next = Some(at.max(turn.min(now + SELDOM)));
-        }
+    }
+
+    /// When it is asked for if it matters at `at`: not before its turn.
+    fn turn(&self, at: u64, now: u64) -> u64 {
+        let turn = self.last.as_ref().map_or(0, |(_, heard, _)| heard + self.delay);
+        // A clock that was set back must not stop it.
+        at.max(turn.min(now + SELDOM))
     }
 
     /// What was seen of this record.
     pub(super) fn sighting(&self, record: &str) -> Option<Sighting> {
         let (sought, at, witnesses) = self.last.as_ref()?;
-        let everywhere = !witnesses.is_empty() && witnesses.iter().all(|witness| witness.problem.is_none());
-        (*sought.record == *record).then_some(Sighting { at: *at, everywhere })
+        (*sought.record == *record).then_some(Sighting {
+            at: *at,
+            everywhere: all_serve(witnesses),
+        })
     }
+}
+
+fn all_serve(witnesses: &[Witness]) -> bool {
+    !witnesses.is_empty() && witnesses.iter().all(|witness| witness.problem.is_none())
 }
 
 impl Keeper {
     /// The key is to be asked for, for a while: at `at`, or when its turn comes if that is sooner.
     pub(in crate::daemon) fn want(&mut self, key: &KeyName, at: u64, now: u64) {
         let watch = self.watched.entry(key.clone()).or_default();
-        watch.wanted_until = watch.wanted_until.max(at + WANTED).max(now + WANTED);
-        if watch.next.is_none_or(|next| next > at) && !watch.asking {
-            watch.next = Some(at);
+        watch.is_wanted(at, now);
+        if !watch.asking && self.asks.at(key).is_none_or(|next| next > at) {
+            self.asks.set(key, at);
         }
     }
 
     /// The same without haste, for what is planned at every answer: one that was asked for waits for its turn.
     pub(super) fn keep_asking(&mut self, key: &KeyName, at: u64, now: u64) {
-        self.watched.entry(key.clone()).or_default().keep_asking(at, now);
+        let watch = self.watched.entry(key.clone()).or_default();
+        watch.is_wanted(at, now);
+        if !watch.asking && self.asks.at(key).is_none() {
+            self.asks.set(key, watch.turn(at, now));
+        }
     }
 
     /// The keys to ask for now.
     pub(super) fn keys_to_ask(&mut self, now: u64) -> Vec<KeyName> {
-        self.watched
-            .retain(|_, watch| watch.asking || watch.wanted_until > now || watch.next.is_some_and(|next| next > now));
-        let due = self
-            .watched
-            .iter()
-            .filter(|(_, watch)| watch.next().is_some_and(|next| next <= now));
-        due.map(|(key, _)| key.clone()).collect()
+        if now.abs_diff(self.swept) >= WANTED {
+            self.swept = now;
+            let asks = &self.asks;
+            self.watched
+                .retain(|key, watch| watch.asking || watch.wanted_until > now || asks.at(key).is_some());
+        }
+        self.asks.take_due(now)
     }
 
     /// Asks for a key; one that is not served from here any more (`None`) is forgotten.
@@ -94,7 +92,7 @@ impl Keeper {
         let Some(watch) = self.watched.get_mut(key) else {
             return;
         };
-        (watch.asking, watch.next) = (true, None);
+        watch.asking = true;
         let (hear, waker) = (self.hear.clone(), self.waker.clone());
         self.inquirer.ask(sought, move |sought, witnesses| {
             // It fails at the end only, when nobody is left to hear it.
@@ -107,27 +105,23 @@ impl Keeper {
     pub(super) fn hear(&mut self, (sought, witnesses): Heard, now: u64) -> (KeyName, bool) {
         let key = (sought.domain.clone(), sought.selector.clone());
         let watch = self.watched.entry(key.clone()).or_default();
-        let everywhere = !witnesses.is_empty() && witnesses.iter().all(|witness| witness.problem.is_none());
-        let against = witnesses.iter().filter(|witness| witness.problem.is_some());
-        watch.against = against
-            .map(|witness| {
-                (
-                    witness.server.clone(),
-                    *watch.against.get(&witness.server).unwrap_or(&now),
-                )
-            })
-            .collect();
-        let is_other = watch
-            .last
-            .as_ref()
-            .is_none_or(|(last, ..)| last.record != sought.record);
-        watch.delay = match everywhere || is_other {
+        let everywhere = all_serve(&witnesses);
+        let mut against = BTreeMap::new();
+        for witness in witnesses.iter().filter(|witness| witness.problem.is_some()) {
+            let since = watch.against.get(&witness.server).copied().unwrap_or(now);
+            against.insert(witness.server.clone(), since);
+        }
+        watch.against = against;
+        let before = watch.last.as_ref().map(|(last, ..)| &last.record);
+        watch.delay = match everywhere || before != Some(&sought.record) {
             true => 1,
             false => (watch.delay * 2).clamp(1, SELDOM),
         };
         watch.asking = false;
         // Once all have it, it is asked for again when that matters.
-        watch.next = (!everywhere && watch.wanted_until > now).then_some(now + watch.delay);
+        if !everywhere && watch.wanted_until > now {
+            self.asks.set(&key, now + watch.delay);
+        }
         watch.last = Some((sought, now, witnesses));
         (key, everywhere)
     }
@@ -150,19 +144,10 @@ mod tests {
             record: "v=DKIM1; p=".into(),
         };
         let mut watch = Watch::default();
-        watch.keep_asking(100, 100);
-        assert_eq!(watch.next(), Some(100), "never asked for");
-        watch.next = Some(116);
-        watch.keep_asking(100, 100);
-        assert_eq!(watch.next(), Some(116), "its turn");
-        (watch.next, watch.delay, watch.last) = (None, 1, Some((sought, 100, vec![])));
-        watch.keep_asking(100, 100);
-        assert_eq!(watch.next(), Some(101), "just answered");
-        watch.next = None;
-        watch.keep_asking(3700, 100);
-        assert_eq!(watch.next(), Some(3700), "when it matters");
-        watch.next = None;
-        watch.keep_asking(20, 20);
-        assert_eq!(watch.next(), Some(20 + SELDOM), "the clock was set back");
+        assert_eq!(watch.turn(100, 100), 100, "never asked for");
+        (watch.delay, watch.last) = (16, Some((sought, 100, vec![])));
+        assert_eq!(watch.turn(100, 100), 116, "just answered");
+        assert_eq!(watch.turn(3700, 100), 3700, "when it matters");
+        assert_eq!(watch.turn(20, 20), 20 + SELDOM, "the clock was set back");
     }
 }
