@@ -228,15 +228,22 @@ impl Refresh {
     async fn store(&self, records: Vec<Record>, expire: Option<u32>) -> Result<(Arrival, SystemTime), Refused> {
         let (apex, path) = (self.apex.clone(), self.path.clone());
         on_a_thread(move || {
-            let (zone, findings) = Zone::build(&apex, &records, &[]).map_err(|error| Refused::NoZone(error.0.what))?;
-            let records: Vec<Record> = zone.records().collect();
-            if zone.is_catalog() {
-                // RFC 9432 §5.1: a broken one changes nothing.
-                catalog::members(&apex, &records).map_err(Refused::Catalog)?;
-            }
             let at = records.first().map(|soa| confirmed_at(soa, expire, SystemTime::now()));
             let at = at.ok_or(Refused::Disordered)?;
-            stored::write(&path, &records, at)?;
+            // The disk is waited for while the zone is built; what turns out to be none is dropped.
+            let (written, built) = std::thread::scope(|scope| {
+                let writing = scope.spawn(|| stored::write(&path, &records, at));
+                let built = Zone::build(&apex, &records, &[]).map_err(|error| Refused::NoZone(error.0.what));
+                let written = writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                (written, built)
+            });
+            let (zone, findings) = built?;
+            if zone.is_catalog() {
+                // RFC 9432 §5.1: a broken one changes nothing.
+                let records: Vec<Record> = zone.records().collect();
+                catalog::members(&apex, &records).map_err(Refused::Catalog)?;
+            }
+            written?.put()?;
             let zone = Arc::new(zone);
             Ok((Arrival { zone, findings }, at))
         })
