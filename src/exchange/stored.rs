@@ -71,46 +71,19 @@ pub(super) fn confirm(path: &Path, at: SystemTime) -> io::Result<()> {
     File::options().write(true).open(path)?.set_modified(at)
 }
 
-/// A new version on disk, beside the old one. It goes when it is dropped.
-#[derive(Debug)]
-pub(super) struct Beside<'p> {
-    path: &'p Path,
-    beside: PathBuf,
-}
-
-/// Writes a new version, confirmed `at`, its SOA first; all of it is on disk when this returns.
-pub(super) fn write<'p>(path: &'p Path, records: &[Record], at: SystemTime) -> io::Result<Beside<'p>> {
-    fs::create_dir_all(directory(path))?;
-    let beside = Beside {
-        path,
-        beside: path.with_extension("new"),
-    };
-    let mut out = BufWriter::with_capacity(1 << 18, File::create(&beside.beside)?);
+/// Puts a new version, confirmed `at`, in the place of the old one; all of it is on disk when this returns.
+pub(super) fn write(path: &Path, records: &[Record], at: SystemTime) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    let beside = path.with_extension("new");
+    let mut out = BufWriter::with_capacity(1 << 18, File::create(&beside)?);
     zonefile::write(records, &mut out)?;
     out.flush()?;
     let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.set_modified(at)?;
     file.sync_all()?;
-    Ok(beside)
-}
-
-impl Beside<'_> {
-    /// Puts it in the place of the old one.
-    pub(super) fn put(self) -> io::Result<()> {
-        fs::rename(&self.beside, self.path)?;
-        File::open(directory(self.path))?.sync_all()
-    }
-}
-
-impl Drop for Beside<'_> {
-    fn drop(&mut self) {
-        // Once it is in its place there is none.
-        let _ = fs::remove_file(&self.beside);
-    }
-}
-
-fn directory(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("."))
+    fs::rename(&beside, path)?;
+    File::open(directory)?.sync_all()
 }
 
 /// The zone is fetched no more.
@@ -158,13 +131,7 @@ mod tests {
         ];
         assert!(confirmed(&path).is_none());
         let long_ago = SystemTime::UNIX_EPOCH;
-        drop(write(&path, &records, long_ago).unwrap());
-        assert_eq!(
-            fs::read_dir(path.parent().unwrap()).unwrap().count(),
-            0,
-            "nothing is left of what was no zone"
-        );
-        write(&path, &records, long_ago).unwrap().put().unwrap();
+        write(&path, &records, long_ago).unwrap();
         assert_eq!(read(&path, &apex).unwrap(), records);
         assert_eq!(confirmed(&path), Some(long_ago));
         let later = long_ago + Duration::from_secs(5);
