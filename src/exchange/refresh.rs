@@ -267,7 +267,10 @@ enum Refused {
     Catalog(catalog::Broken),
     #[error("it sends something else than the zone")]
     Disordered,
-    #[error("the zone cannot be stored: {0}; is the disk full, or the state directory not writable?")]
+    #[error(
+        "the zone cannot be stored: {0}, so a restart would bring back the version of before; is the disk full, or the \
+         state directory not writable?"
+    )]
     Store(#[from] std::io::Error),
 }
 
