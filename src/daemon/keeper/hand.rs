@@ -4,6 +4,7 @@ use crate::config::Signer;
 use crate::control::Pending;
 use crate::mail::dkim::NewKey;
 use crate::name::Name;
+use crate::server::give_way;
 use crate::signer::{self, SignerError, Switch};
 use crate::watch::Waker;
 use std::collections::{BTreeSet, VecDeque};
@@ -91,6 +92,8 @@ impl Hand {
         let jobs = Arc::clone(&waiting);
         let (tell, reports) = mpsc::channel();
         std::thread::Builder::new().name("signers".into()).spawn(move || {
+            // Whatever it runs does so, too.
+            give_way();
             loop {
                 let job = jobs.next();
                 let mut files = vec![];
