@@ -133,7 +133,7 @@ fn opendkim_signs_with_the_key_of_its_selector_at_every_moment_of_a_switch() {
     // The old key is in no table and can go.
     signer.reload = None;
     signer::retire(&signer, &org(), "a").unwrap();
-    signer::discard(&old, None).unwrap();
+    signer::discard(&old, "", None).unwrap();
     assert_eq!(signs_with(&house, &[("b", &new)]).as_deref(), Ok("b"));
 }
 

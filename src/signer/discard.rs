@@ -3,9 +3,14 @@
 use super::error::{Fault, SignerError};
 use super::make::record_file;
 use super::{bare, file};
+use crate::keys::public_half;
 use crate::name::Name;
+use crate::watch;
+use rustix::io::Errno;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// Of the folders that keys are held in.
 const PRIVATE_DIRECTORY: u32 = 0o700;
@@ -41,13 +46,14 @@ pub fn all_held(state: &Path) -> Vec<(Name, String)> {
 }
 
 /// Removes a private key and the record beside it. With `hold`, a path of [`held`], the key is there before it is gone
-/// here. Doing it again after a crash finishes it.
-pub fn discard(key_file: &Path, hold: Option<&Path>) -> Result<(), SignerError> {
+/// here, if it is the one whose record has `public` for `p=`: whoever may write the key directory decides over what is
+/// in the file, and what is held is published one day. Doing it again after a crash finishes it.
+pub fn discard(key_file: &Path, public: &str, hold: Option<&Path>) -> Result<(), SignerError> {
     if let Some(hold) = hold
-        && key_file.exists()
+        && let Some(key) = key_of(key_file, public)?
     {
         file::create_parents(hold, PRIVATE_DIRECTORY)?;
-        file::copy(key_file, hold, PRIVATE_FILE)?;
+        file::create_again(hold, &key, PRIVATE_FILE)?;
     }
     // The key last: a record alone would be taken for a key that somebody else signs with.
     let record = record_file(key_file);
@@ -55,6 +61,20 @@ pub fn discard(key_file: &Path, hold: Option<&Path>) -> Result<(), SignerError> 
         file::remove(&record)?;
     }
     file::remove(key_file)
+}
+
+/// The content of the file, if it is the private half of this key.
+fn key_of(file: &Path, public: &str) -> Result<Option<Zeroizing<Vec<u8>>>, SignerError> {
+    let error = match watch::read_no_link(file, file::MAX_KEY_OCTETS) {
+        Ok(key) => return Ok(Some(key).filter(|key| public_half(file, key).is_ok_and(|found| found == public))),
+        Err(error) => error,
+    };
+    match error.kind() {
+        // There is none, or what no key is in.
+        ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::FileTooLarge | ErrorKind::IsADirectory => Ok(None),
+        _ if Errno::from_io_error(&error) == Some(Errno::LOOP) => Ok(None),
+        _ => Err(SignerError::io(file, "read the key", error)),
+    }
 }
 
 /// Publishes the private half of a forgotten key as `SELECTOR._domainkey.DOMAIN.pem` in `folder`, and holds it no longer.
@@ -68,7 +88,9 @@ pub fn reveal(held: &Path, folder: &Path, domain: &Name, selector: &str) -> Resu
     let public = folder.join(file);
     if held.exists() || !public.exists() {
         file::create_parents(&public, PUBLIC_DIRECTORY)?;
-        file::copy(held, &public, PUBLIC_FILE)?;
+        let key = watch::read_file(held, file::MAX_KEY_OCTETS)
+            .map_err(|error| SignerError::io(held, "read the key", error))?;
+        file::create_again(&public, &key, PUBLIC_FILE)?;
         file::remove(held)?;
     }
     Ok(public)

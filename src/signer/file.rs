@@ -6,6 +6,7 @@
 
 use super::error::{Fault, SignerError};
 use super::owner::Owner;
+use crate::watch;
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::{self, File};
@@ -13,12 +14,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use zeroize::Zeroizing;
 
 /// How often a text that changes under our hands is read again.
 const TRIES: u32 = 5;
 /// A larger table is none.
 const MAX_TABLE_OCTETS: u64 = 64 << 20;
+
+/// A larger key is none.
+pub(super) const MAX_KEY_OCTETS: u64 = 256 << 10;
 
 /// One writer at a time: the hidden files have fixed names, so that none is left for ever.
 static WRITING: Mutex<()> = Mutex::new(());
@@ -95,19 +98,14 @@ pub(super) fn rewrite(
     Err(SignerError::new(Fault::Busy, what, "let the other program finish; it is tried again").at(path))
 }
 
-/// Copies a private key to a new file.
-pub(super) fn copy(from: &Path, to: &Path, mode: u32) -> Result<(), SignerError> {
-    let content = fs::read(from).map_err(|error| SignerError::io(from, "read it", error))?;
-    let content = Zeroizing::new(content);
-    match create(to, &content, Owner::default(), mode) {
-        // Made before a crash, and what was to follow was not done.
-        Err(error) if error.fault == Fault::Exists && is_same(to, &content) => Ok(()),
+/// Makes a file of our own for a key, if it is not there already: made before a crash, and what was to follow was not
+/// done.
+pub(super) fn create_again(path: &Path, key: &[u8], mode: u32) -> Result<(), SignerError> {
+    let is_there = || watch::read_file(path, MAX_KEY_OCTETS).is_ok_and(|found| *found == key);
+    match create(path, key, Owner::default(), mode) {
+        Err(error) if error.fault == Fault::Exists && is_there() => Ok(()),
         other => other,
     }
-}
-
-fn is_same(path: &Path, content: &[u8]) -> bool {
-    fs::read(path).is_ok_and(|found| *Zeroizing::new(found) == content)
 }
 
 /// Removes a file; one that is gone is none.

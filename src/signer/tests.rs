@@ -374,24 +374,27 @@ fn what_is_written_by_hand_meanwhile_is_not_lost() {
 fn an_old_key_is_removed_or_held_until_it_is_revealed() {
     let house = House::new(TABLES);
     let domain = name("example.org");
-    let (file, _) = house.make("a", NewKey::Rsa2048);
+    let (file, record) = house.make("a", NewKey::Rsa2048);
+    let public = crate::mail::dkim_public_key(record.as_bytes()).unwrap();
     let private = fs::read(&file).unwrap();
-    discard(&file, None).unwrap();
+    discard(&file, "", None).unwrap();
     assert_eq!(house.files(), [] as [&str; 0]);
-    discard(&file, None).unwrap();
+    discard(&file, "", None).unwrap();
     // Held.
     fs::create_dir_all(house.path("keys/example.org")).unwrap();
     fs::write(&file, &private).unwrap();
     let hold = held(&house.path("state"), &domain, "a");
-    discard(&file, Some(&hold)).unwrap();
+    discard(&file, &public, Some(&hold)).unwrap();
     assert_eq!(house.files(), ["state/retired/example.org/a.private"]);
     assert_eq!((mode(&hold), mode(hold.parent().unwrap())), (0o600, 0o700));
     // A crash had left it in both places; another key is not overwritten.
     fs::write(&file, &private).unwrap();
-    discard(&file, Some(&hold)).unwrap();
-    fs::write(&file, b"another").unwrap();
-    assert_eq!(discard(&file, Some(&hold)).unwrap_err().fault, Fault::Exists);
-    assert!(file.exists());
+    discard(&file, &public, Some(&hold)).unwrap();
+    let (other, record) = house.make("a", NewKey::Rsa2048);
+    let other_public = crate::mail::dkim_public_key(record.as_bytes()).unwrap();
+    let told = discard(&other, &other_public, Some(&hold)).unwrap_err();
+    assert_eq!((told.fault, other.exists()), (Fault::Exists, true));
+    fs::remove_dir_all(house.path("keys/example.org")).unwrap();
     // Revealed, once and for all.
     for _ in 0..2 {
         let public = reveal(&hold, &house.path("public"), &domain, "a").unwrap();
@@ -399,6 +402,38 @@ fn an_old_key_is_removed_or_held_until_it_is_revealed() {
         assert_eq!((mode(&public), fs::read(&public).unwrap()), (0o644, private.clone()));
         assert!(!hold.exists());
     }
+}
+
+#[test]
+fn nothing_is_held_but_the_key_that_is_meant() {
+    let house = House::new(TABLES);
+    let (file, record) = house.make("a", NewKey::Rsa2048);
+    let public = crate::mail::dkim_public_key(record.as_bytes()).unwrap();
+    let key = fs::read(&file).unwrap();
+    let (other, _) = house.make("b", NewKey::Rsa2048);
+    let hold = held(&house.path("state"), &name("example.org"), "a");
+    // What the owner of the key directory may have put in its place: a way to what is not his, another key, a pipe.
+    house.write("secret", "root:$6$x:1::::::\n");
+    fs::write(house.path("moved"), &key).unwrap();
+    let link = |to: &str| std::os::unix::fs::symlink(house.path(to), &file).unwrap();
+    let pipe = || rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    let put: [&dyn Fn(); 5] = [
+        &|| link("secret"),
+        &|| link("moved"),
+        &|| fs::write(&file, fs::read(&other).unwrap()).unwrap(),
+        &|| fs::write(&file, "no key").unwrap(),
+        &pipe,
+    ];
+    for put in put {
+        let _ = fs::remove_file(&file);
+        put();
+        discard(&file, &public, Some(&hold)).unwrap();
+        assert!(file.symlink_metadata().is_err() && !hold.exists());
+    }
+    assert!(house.path("secret").exists() && house.path("moved").exists());
+    fs::write(&file, &key).unwrap();
+    discard(&file, &public, Some(&hold)).unwrap();
+    assert_eq!(fs::read(&hold).unwrap(), key);
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub(in crate::daemon) enum Work {
         selector: String,
         algorithm: Option<NewKey>,
         key_file: PathBuf,
+        /// What `p=` of its record says.
+        public: String,
         hold: Option<PathBuf>,
     },
     /// Publish the private half of a forgotten key.
@@ -163,12 +165,13 @@ fn perform(job: &Job, files: &mut Vec<PathBuf>) -> Result<(), SignerError> {
             selector,
             algorithm,
             key_file,
+            public,
             hold,
         } => {
             let had_it = |signer: &&Signer| algorithm.is_none_or(|kind| signer.can_sign_with(kind));
             let mut signers = signers.iter().filter(had_it);
             signers.try_for_each(|signer| signer::retire(signer, domain, selector))?;
-            signer::discard(key_file, hold.as_deref())
+            signer::discard(key_file, public, hold.as_deref())
         }
         // Most keys were not kept.
         Work::Reveal { held, .. } if !held.exists() => Ok(()),
