@@ -20,6 +20,8 @@ const PRIVATE_FILE: u32 = 0o600;
 const PUBLIC_FILE: u32 = 0o644;
 /// Of the folder of those.
 const PUBLIC_DIRECTORY: u32 = 0o755;
+/// No selector has had so many keys.
+const MAX_OF_A_NAME: u32 = 100;
 
 /// Where the private half of a retired key is held below the state directory.
 pub fn held(state: &Path, domain: &Name, selector: &str) -> PathBuf {
@@ -78,20 +80,29 @@ fn key_of(file: &Path, public: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Signe
 }
 
 /// Publishes the private half of a forgotten key as `SELECTOR._domainkey.DOMAIN.pem` in `folder`, and holds it no longer.
-/// Says where it is. Doing it again after a crash finishes it.
-pub fn reveal(held: &Path, folder: &Path, domain: &Name, selector: &str) -> Result<PathBuf, SignerError> {
-    let file = format!("{selector}._domainkey.{}.pem", bare(domain));
-    if file.contains('/') {
-        let what = format!("`{}` cannot be the name of a file", file.escape_debug());
+/// A selector that came again has its second key in `SELECTOR._domainkey.DOMAIN-2.pem`. Says where it is; `None` if none
+/// is held, as after a crash or where none was to be. Doing it again finishes it.
+pub fn reveal(held: &Path, folder: &Path, domain: &Name, selector: &str) -> Result<Option<PathBuf>, SignerError> {
+    let key = match watch::read_file(held, file::MAX_KEY_OCTETS) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(|error| SignerError::io(held, "read the key", error))?,
+    };
+    let name = format!("{selector}._domainkey.{}", bare(domain));
+    if name.contains('/') {
+        let what = format!("`{}` cannot be the name of a file", name.escape_debug());
         return Err(SignerError::new(Fault::Key, what, "publish the key by hand"));
     }
-    let public = folder.join(file);
-    if held.exists() || !public.exists() {
-        file::create_parents(&public, PUBLIC_DIRECTORY)?;
-        let key = watch::read_file(held, file::MAX_KEY_OCTETS)
-            .map_err(|error| SignerError::io(held, "read the key", error))?;
-        file::create_again(&public, &key, PUBLIC_FILE)?;
-        file::remove(held)?;
+    let mut public = folder.join(format!("{name}.pem"));
+    file::create_parents(&public, PUBLIC_DIRECTORY)?;
+    for number in 2..=MAX_OF_A_NAME {
+        match file::create_again(&public, &key, PUBLIC_FILE) {
+            Err(error) if error.fault == Fault::Exists => public = folder.join(format!("{name}-{number}.pem")),
+            made => {
+                made?;
+                file::remove(held)?;
+                return Ok(Some(public));
+            }
+        }
     }
-    Ok(public)
+    Err(SignerError::io(&public, "publish the key", Errno::EXIST))
 }

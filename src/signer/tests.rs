@@ -396,12 +396,23 @@ fn an_old_key_is_removed_or_held_until_it_is_revealed() {
     assert_eq!((told.fault, other.exists()), (Fault::Exists, true));
     fs::remove_dir_all(house.path("keys/example.org")).unwrap();
     // Revealed, once and for all.
-    for _ in 0..2 {
-        let public = reveal(&hold, &house.path("public"), &domain, "a").unwrap();
-        assert_eq!(public, house.path("public/a._domainkey.example.org.pem"));
-        assert_eq!((mode(&public), fs::read(&public).unwrap()), (0o644, private.clone()));
-        assert!(!hold.exists());
+    let reveal = || reveal(&hold, &house.path("public"), &domain, "a").unwrap();
+    let public = reveal().unwrap();
+    assert_eq!(public, house.path("public/a._domainkey.example.org.pem"));
+    assert_eq!((mode(&public), fs::read(&public).unwrap()), (0o644, private.clone()));
+    assert!(!hold.exists());
+    assert_eq!(reveal(), None);
+    // A crash had left it in both places.
+    fs::write(&hold, &private).unwrap();
+    assert_eq!((reveal(), hold.exists()), (Some(public.clone()), false));
+    // A selector that came again.
+    for again in ["-2", "-3", "-3"] {
+        fs::write(&hold, format!("key {again}")).unwrap();
+        let expected = house.path(&format!("public/a._domainkey.example.org{again}.pem"));
+        assert_eq!((reveal(), hold.exists()), (Some(expected.clone()), false));
+        assert_eq!(fs::read_to_string(&expected).unwrap(), format!("key {again}"));
     }
+    assert_eq!(fs::read(&public).unwrap(), private);
 }
 
 #[test]

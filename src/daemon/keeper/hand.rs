@@ -173,10 +173,8 @@ fn perform(job: &Job, files: &mut Vec<PathBuf>) -> Result<(), SignerError> {
             signers.try_for_each(|signer| signer::retire(signer, domain, selector))?;
             signer::discard(key_file, public, hold.as_deref())
         }
-        // Most keys were not kept.
-        Work::Reveal { held, .. } if !held.exists() => Ok(()),
         Work::Reveal { selector, held, folder } => {
-            files.push(signer::reveal(held, folder, domain, selector)?);
+            files.extend(signer::reveal(held, folder, domain, selector)?);
             Ok(())
         }
     }
