@@ -1,9 +1,8 @@
 //! The end of private keys: removed, or held until they are published so that old signatures prove nothing any more.
 
 use super::error::{Fault, SignerError};
-use super::make::record_file;
 use super::{bare, file};
-use crate::keys::public_half;
+use crate::keys::{public_half, record_beside};
 use crate::name::Name;
 use crate::watch;
 use rustix::io::Errno;
@@ -58,7 +57,7 @@ pub fn discard(key_file: &Path, public: &str, hold: Option<&Path>) -> Result<(),
         file::create_again(hold, &key, PRIVATE_FILE)?;
     }
     // The key last: a record alone would be taken for a key that somebody else signs with.
-    let record = record_file(key_file);
+    let record = record_beside(key_file);
     if record != key_file {
         file::remove(&record)?;
     }

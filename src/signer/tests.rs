@@ -118,6 +118,12 @@ fn each_signer_gets_keys_where_and_as_it_reads_them() {
             ".private",
         ),
         (
+            "kind = \"exim\"\nselectors = \"s\"\nkeys = \"{selector}.{domain}.private.pem\"",
+            &both,
+            "keys/2026a.example.org",
+            ".private.pem",
+        ),
+        (
             "kind = \"rspamd\"\nselector_map = \"s\"",
             &both[..1],
             "keys/example.org.2026a",
@@ -168,7 +174,18 @@ fn each_signer_gets_keys_where_and_as_it_reads_them() {
 fn a_key_that_cannot_be_made_whole_is_not_made() {
     let house = House::new(TABLES);
     let refused = |selector: &str| make(house.signer(), &name("example.org"), selector, NewKey::Rsa2048).unwrap_err();
-    assert!(refused("../../x").what.contains("cannot be part of a path"));
+    for selector in ["../../x", "2026-", "-a", "", "a..b", "a b"] {
+        let told = refused(selector).what;
+        assert!(
+            told.contains("cannot be part of the path of a key"),
+            "{selector}: {told}"
+        );
+    }
+    let told = make(house.signer(), &name("localhost"), "a", NewKey::Rsa2048).unwrap_err();
+    assert!(told.to_string().contains("take a domain of two labels"), "{told}");
+    let plain = House::new(&format!("{TABLES}keys = \"{{domain}}/{{selector}}\""));
+    let told = make(plain.signer(), &name("example.org"), "a.old", NewKey::Rsa2048).unwrap_err();
+    assert!(told.to_string().contains("take another selector"), "{told}");
     let told = make(house.signer(), &name("example.org"), "a", NewKey::Ed25519).unwrap_err();
     assert!(
         told.to_string().contains("opendkim does not sign with keys of ed25519"),
