@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use zeroize::Zeroizing;
 
 /// How often a text that changes under our hands is read again.
 const TRIES: u32 = 5;
@@ -58,15 +59,8 @@ pub(super) fn create_parents(path: &Path, mode: u32) -> Result<(), SignerError> 
 }
 
 /// Reads a text.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, SignerError> {
-    match fs::metadata(path) {
-        Ok(found) if found.len() > MAX_TABLE_OCTETS => {
-            let what = format!("{} octets are too many for a table", found.len());
-            return Err(SignerError::new(Fault::Table, what, "is this the right file?").at(path));
-        }
-        _ => {}
-    }
-    fs::read(path).map_err(|error| SignerError::io(path, "read it", error))
+pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SignerError> {
+    watch::read_file(path, MAX_TABLE_OCTETS).map_err(|error| SignerError::io(path, "read it", error))
 }
 
 /// Gives the text of `path` to `change` and puts what comes back in its place, with the same owner and mode; `None`
@@ -81,7 +75,7 @@ pub(super) fn rewrite(
     for _ in 0..TRIES {
         let known = State::of(path)?;
         let old = read(path)?;
-        let Some(text) = change(&old)?.filter(|text| *text != old) else {
+        let Some(text) = change(&old)?.filter(|text| *text != *old) else {
             return Ok(false);
         };
         let new = Hidden::write(path, &text, known.owner, known.mode)?;

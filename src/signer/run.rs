@@ -2,6 +2,7 @@
 
 use super::error::{Fault, SignerError};
 use crate::config::Reload;
+use crate::watch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 use std::fs;
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// How long a command may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// A longer file has more than a number in it.
+const MAX_PID_FILE_OCTETS: u64 = 4096;
 /// So much of what a command complains is kept.
 const MAX_COMPLAINT: usize = 4096;
 
@@ -40,8 +43,8 @@ fn signal(file: &Path, program: &str) -> Result<(), SignerError> {
         let cure = "start the signer, or correct `pid_file` of [[signer]]; its files are right and stay";
         Err(SignerError::new(Fault::Reload, what, cure).at(file))
     };
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
+    let text = match watch::read_file(file, MAX_PID_FILE_OCTETS) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(error) => return refuse(format!("cannot read the number of the signer's process: {error}")),
     };
     let number = text.trim().parse().ok().filter(|number| *number > 1);

@@ -465,6 +465,30 @@ fn nothing_is_held_but_the_key_that_is_meant() {
 }
 
 #[test]
+fn what_is_no_file_is_not_waited_for() {
+    let mut house = House::new(TABLES);
+    house.write("KeyTable", "");
+    house.write("SigningTable", "");
+    let key = house.make("a", NewKey::Rsa2048);
+    let pipe = |path: &Path| {
+        let _ = fs::remove_file(path);
+        rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    };
+    house.config.signers[0].reload = Some(Reload::PidFile(house.path("pid")));
+    pipe(&house.path("pid"));
+    assert_eq!(house.switch("a", None, &key).unwrap_err().fault, Fault::Reload);
+    for table in ["SigningTable", "KeyTable"] {
+        pipe(&house.path(table));
+        let told = house.switch("a", None, &key).unwrap_err();
+        assert!(told.to_string().contains("is this the right file?"), "{told}");
+        assert!(signing(house.signer()).is_err());
+    }
+    pipe(&key.0);
+    let told = house.switch("a", None, &key).unwrap_err();
+    assert!(told.to_string().contains("not a regular file"), "{told}");
+}
+
+#[test]
 fn every_fault_has_a_code_of_its_own() {
     let codes: BTreeSet<&str> = Fault::ALL.iter().map(|fault| fault.code()).collect();
     assert_eq!(codes.len(), Fault::ALL.len());
