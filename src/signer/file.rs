@@ -49,9 +49,13 @@ pub(super) fn create_parents(path: &Path, mode: u32) -> Result<(), SignerError> 
     }
     create_parents(parent, mode)?;
     match rustix::fs::mkdir(parent, Mode::from_raw_mode(mode)) {
-        // Whatever the umask is.
-        Ok(()) => rustix::fs::chmod(parent, Mode::from_raw_mode(mode))
-            .map_err(|error| SignerError::io(parent, "set its mode", error))?,
+        // Whatever the umask is, and whatever is there by now.
+        Ok(()) => {
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::open(parent, flags, Mode::empty())
+                .and_then(|made| rustix::fs::fchmod(made, Mode::from_raw_mode(mode)))
+                .map_err(|error| SignerError::io(parent, "set its mode", error))?;
+        }
         Err(Errno::EXIST) => {}
         Err(error) => return Err(SignerError::io(parent, "make the directory", error)),
     }
@@ -167,11 +171,12 @@ impl Hidden {
             user: owner.user.filter(|user| user.as_raw() != found.uid()),
             group: owner.group.filter(|group| group.as_raw() != found.gid()),
         };
+        // As long as it is our own: the mode of another's file would take CAP_FOWNER.
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
+            .map_err(|error| SignerError::io(path, "set its mode", error))?;
         if given != Owner::default() {
             rustix::fs::fchown(&file, given.user, given.group).map_err(|error| not_given(path, error))?;
         }
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
-            .map_err(|error| SignerError::io(path, "set its mode", error))?;
         file.write_all(content)
             .and_then(|()| file.sync_all())
             .map_err(|error| SignerError::io(path, "write it", error))?;
