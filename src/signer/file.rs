@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all.
 //!
 //! [`create`] makes a new one and never takes the place of another; [`rewrite`] changes a text and never loses what
-//! somebody else wrote meanwhile. Both write a hidden file beside it first, which is given its owner and mode before
+//! somebody else wrote meanwhile, where the file system can exchange two names. Both write a hidden file beside it first, which is given its owner and mode before
 //! anything is in it, and is synced before it gets its name. What a crash leaves of those is removed by the next try.
 
 use super::error::{Fault, SignerError};
@@ -83,17 +83,17 @@ pub(super) fn rewrite(
             return Ok(false);
         };
         let new = Hidden::write(path, &text, known.owner, known.mode)?;
-        // Both the stamp and the text: a stamp alone is as fine as the clock's ticks.
-        if State::of(path)? != known || read(path)? != old {
-            continue;
+        if is_still(path, &known, &old)? && new.take_name_of(path, &known, &old)? {
+            sync_directory(path)?;
+            return Ok(true);
         }
-        fs::rename(&new.path, path).map_err(|error| SignerError::io(path, "rename the new version to it", error))?;
-        new.keep();
-        sync_directory(path)?;
-        return Ok(true);
     }
     let what = format!("somebody else changed it {TRIES} times while it was to be written");
     Err(SignerError::new(Fault::Busy, what, "let the other program finish; it is tried again").at(path))
+}
+
+fn is_still(path: &Path, known: &State, text: &[u8]) -> Result<bool, SignerError> {
+    Ok(State::of(path)? == *known && **read(path)? == *text)
 }
 
 /// Makes a file of our own for a key, if it is not there already: made before a crash, and what was to follow was not
@@ -115,12 +115,10 @@ pub(super) fn remove(path: &Path) -> Result<(), SignerError> {
     }
 }
 
-/// What tells one version of a file from another, and what is kept of it.
+/// What tells one version of a file from another beside its text, and what is kept of it.
 #[derive(PartialEq, Eq)]
 struct State {
     inode: u64,
-    len: u64,
-    changed: (i64, i64),
     owner: Owner,
     mode: u32,
 }
@@ -130,8 +128,6 @@ impl State {
         let found = fs::metadata(path).map_err(|error| SignerError::io(path, "look at it", error))?;
         Ok(Self {
             inode: found.ino(),
-            len: found.len(),
-            changed: (found.ctime(), found.ctime_nsec()),
             owner: Owner {
                 user: Some(rustix::fs::Uid::from_raw(found.uid())),
                 group: Some(rustix::fs::Gid::from_raw(found.gid())),
@@ -196,6 +192,29 @@ impl Hidden {
         }
     }
 
+    /// Takes the place of the version `known` with this `text`, and says whether that was it: another is put back.
+    fn take_name_of(self, path: &Path, known: &State, text: &[u8]) -> Result<bool, SignerError> {
+        let failed = |error: Errno| SignerError::io(path, "rename the new version to it", error);
+        let exchange = || rustix::fs::renameat_with(CWD, &self.path, CWD, path, RenameFlags::EXCHANGE);
+        match exchange() {
+            // Not every file system knows the flag: what is written since the last look is lost there.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                rustix::fs::rename(&self.path, path).map_err(failed)?;
+                self.keep();
+                Ok(true)
+            }
+            Err(error) => Err(failed(error)),
+            Ok(()) => {
+                // What cannot be read is not what was.
+                let was_known = is_still(&self.path, known, text).unwrap_or(false);
+                if !was_known {
+                    exchange().map_err(failed)?;
+                }
+                Ok(was_known)
+            }
+        }
+    }
+
     fn keep(mut self) {
         self.is_kept = true;
     }
@@ -228,4 +247,31 @@ fn sync_directory(path: &Path) -> Result<(), SignerError> {
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| SignerError::io(directory, "sync the directory", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_between_the_last_look_and_the_renaming_is_put_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("table");
+        let put = |by_hand: &dyn Fn()| {
+            fs::write(&path, "old").unwrap();
+            let known = State::of(&path).unwrap();
+            let new = Hidden::write(&path, b"new", known.owner, known.mode).unwrap();
+            by_hand();
+            let was_known = new.take_name_of(&path, &known, b"old").unwrap();
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+            (was_known, fs::read_to_string(&path).unwrap())
+        };
+        assert_eq!(put(&|| {}), (true, "new".to_owned()));
+        assert_eq!(put(&|| fs::write(&path, "edit").unwrap()), (false, "edit".to_owned()));
+        let rename = || {
+            fs::write(dir.path().join("beside"), "edit").unwrap();
+            fs::rename(dir.path().join("beside"), &path).unwrap();
+        };
+        assert_eq!(put(&rename), (false, "edit".to_owned()));
+    }
 }
