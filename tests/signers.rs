@@ -21,6 +21,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
@@ -539,9 +540,16 @@ fn what_signpost_may_not_do_is_told_and_three_capabilities_are_enough() {
     let key = house.path("keys/example.org/a.private");
     assert_eq!(key.metadata().unwrap().uid(), 65_534);
     fs::remove_dir_all(house.path("keys/example.org")).unwrap();
-    // Those of systemd/switch-signer.conf.
-    house.write_config(SIGNER);
+    // Those of systemd/switch-signer.conf, and without the last of them.
+    fs::copy("/bin/sleep", house.path("opendkim")).unwrap();
+    let mut opendkim = Running(Command::new(house.path("opendkim")).arg("1000").spawn().unwrap());
+    house.write("pid", opendkim.0.id().to_string());
+    house.write_config(&format!("{SIGNER}pid_file = \"pid\"\n"));
+    let told = run_as_nobody(&house, "-all,+chown,+dac_override").unwrap_err();
+    assert!(told.contains("grant Signpost CAP_KILL"), "{told}");
+    fs::remove_dir_all(house.path("keys/example.org")).unwrap();
     run_as_nobody(&house, "-all,+chown,+dac_override,+kill").unwrap_or_else(|said| panic!("{said}"));
+    assert_eq!(opendkim.0.wait().unwrap().signal(), Some(libc::SIGUSR1));
     let uid = |file: &Path| file.metadata().unwrap().uid();
     assert!(uid(&key) != 65_534 && uid(&key) != 0);
     let table = house.path("KeyTable");
