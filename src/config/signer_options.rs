@@ -21,8 +21,9 @@ pub const SIGNER_OPTIONS: &[OptionRow] = &[
          with $domain and $selector. rspamd reads a changed map by itself, within a few minutes."),
     row("signer.selectors", "the path of a file, as a string", "none: it must be written",
         r#"selectors = "/etc/exim4/dkim_selectors""#,
-        "The file of exim's dkim_selector = ${lookup{$dkim_domain}lsearch{FILE}}, lines of `domain: selector`, or of \
-         several selectors with colons between them. Exim reads it for each message."),
+        "The file of exim's dkim_domain = ${lookup{${lc:${domain:$h_from:}}}lsearch,ret=key{FILE}} and dkim_selector = \
+         ${lookup{$dkim_domain}lsearch{FILE}}, lines of `domain: selector`, or of several selectors with colons between \
+         them. Exim reads it for each message."),
     row("signer.algorithms", "a list of key types", r#"["rsa"] for opendkim and rspamd, ["rsa", "ed25519"] for exim and hook"#,
         r#"algorithms = ["rsa"]"#,
         "What it signs with. OpenDKIM has one SignatureAlgorithm for all of its keys, and rspamd's map one selector for \

@@ -45,6 +45,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use directory::KeyDirectory;
+pub(crate) use layout::{domain_name, selector};
 pub(crate) use links::record_beside;
 pub(crate) use table::{KeyAt, KeyRow, SigningRow, Table, read_key_table, read_signing_table};
 
@@ -94,6 +95,12 @@ impl DkimKey {
         // `p=` is last, and no value has a semicolon in it.
         self.record.rsplit_once("; p=").map_or("", |(_, p)| p)
     }
+}
+
+/// Is a private key looked for in a file of this name?
+pub(crate) fn is_key_name(file: &Path) -> bool {
+    use layout::Kind::{Either, Plain, Private};
+    matches!(layout::classify(file).0, Private | Either | Plain)
 }
 
 /// What `p=` says for the private key in `content`, read as its name promises. The finding says why there is none.

@@ -40,11 +40,11 @@ mod tests;
 use crate::config::{Signer, SignerKind};
 use crate::mail::dkim::NewKey;
 use crate::name::Name;
+use crate::watch;
 use map::Syntax;
 use opendkim::Tables;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 pub use discard::{all_held, discard, held, reveal};
 pub use error::{Fault, SignerError};
@@ -191,8 +191,9 @@ fn bare(domain: &Name) -> String {
 /// The key must be there, readable, and the one whose record verifiers find.
 fn check_key(switch: &Switch<'_>) -> Result<(), SignerError> {
     let file = switch.key_file;
-    let content = std::fs::read(file).map_err(|error| SignerError::io(file, "read the key", error))?;
-    let found = crate::keys::public_half(file, &Zeroizing::new(content))
+    let content =
+        watch::read_file(file, file::MAX_KEY_OCTETS).map_err(|error| SignerError::io(file, "read the key", error))?;
+    let found = crate::keys::public_half(file, &content)
         .map_err(|finding| SignerError::new(Fault::Key, finding.what, finding.cure).at(file))?;
     if crate::mail::dkim_public_key(switch.record.as_bytes()).as_ref() == Some(&found) {
         return Ok(());

@@ -40,6 +40,8 @@ pub(in crate::daemon) enum Work {
         selector: String,
         algorithm: Option<NewKey>,
         key_file: PathBuf,
+        /// What `p=` of its record says.
+        public: String,
         hold: Option<PathBuf>,
     },
     /// Publish the private half of a forgotten key.
@@ -166,17 +168,16 @@ fn perform(job: &Job, files: &mut Vec<PathBuf>) -> Result<(), SignerError> {
             selector,
             algorithm,
             key_file,
+            public,
             hold,
         } => {
             let had_it = |signer: &&Signer| algorithm.is_none_or(|kind| signer.can_sign_with(kind));
             let mut signers = signers.iter().filter(had_it);
             signers.try_for_each(|signer| signer::retire(signer, domain, selector))?;
-            signer::discard(key_file, hold.as_deref())
+            signer::discard(key_file, public, hold.as_deref())
         }
-        // Most keys were not kept.
-        Work::Reveal { held, .. } if !held.exists() => Ok(()),
         Work::Reveal { selector, held, folder } => {
-            files.push(signer::reveal(held, folder, domain, selector)?);
+            files.extend(signer::reveal(held, folder, domain, selector)?);
             Ok(())
         }
     }
