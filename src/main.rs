@@ -175,7 +175,7 @@ fn set_up(config: Option<&Path>, command: SetupCommand) -> Exit {
             None => return complain(&"Postfix has no main.cf here; `apt-get install postfix`", Exit::Errors),
         },
     };
-    if plan.is_empty() {
+    if plan.is_empty() && !plan.is_declined() {
         say("nothing is missing\n");
     }
     say(&plan.to_string());
@@ -190,7 +190,7 @@ fn set_up(config: Option<&Path>, command: SetupCommand) -> Exit {
         say("nothing was written; --write does it\n");
     }
     plan.advice().iter().for_each(|line| say(&format!("{line}\n")));
-    Exit::Fine
+    if plan.is_declined() { Exit::Errors } else { Exit::Fine }
 }
 
 /// Signpost's configuration of a machine: the one that was named, else of this machine the one that `serve` would

@@ -152,6 +152,49 @@ fn other_milters_stay() {
     assert_eq!(fs::read_to_string(&backup[0]).unwrap(), original);
 }
 
+/// A milter that nobody answers for holds up all mail.
+#[test]
+fn a_signer_that_postfix_cannot_reach_is_no_milter() {
+    let machine = with_a_key();
+    let declined = |machine: &Machine| {
+        let before = machine.contents();
+        for _ in 0..2 {
+            let output = machine.run(&["setup", "postfix", "--write"]);
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert!(said.contains("first `signpost setup opendkim --write`"), "{said}");
+            assert!(!said.contains("nothing is missing"), "{said}");
+        }
+        assert_eq!(machine.contents(), before);
+    };
+    declined(&machine);
+    machine.write("etc/opendkim.conf", "Socket local:/run/opendkim/opendkim.sock\n");
+    declined(&machine);
+    let said = machine.run(&["setup", "postfix", "--throttle"]).stdout;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("+ smtp_destination_rate_delay = 5s"), "{said}");
+}
+
+#[test]
+fn where_the_signer_used_to_listen_is_no_milter_any_more() {
+    let machine = with_a_key();
+    machine.write("etc/opendkim.conf", "Socket local:/run/opendkim/first.sock\n");
+    machine.append(
+        "etc/postfix/main.cf",
+        "smtpd_milters = inet:localhost:11332, { unix:/run/opendkim/opendkim.sock, connect_timeout=1s },\n\
+         \tunix:/run/opendkim/first.sock\nnon_smtpd_milters = unix:/run/opendkim/first.sock, $smtpd_milters\n",
+    );
+    let said = machine.setup(&["opendkim", "--write"]);
+    assert!(said.contains("signpost setup postfix"), "{said}");
+    machine.setup(&["postfix", "--write"]);
+    let set = postfix_accepts(&machine);
+    let list = "smtpd_milters = inet:localhost:11332, { inet:localhost:12345, connect_timeout=1s }\n";
+    assert!(set.contains(&format!("\n{list}")), "{set}");
+    assert!(set.contains("non_smtpd_milters = $smtpd_milters\n"), "{set}");
+    let again = machine.setup(&["postfix", "--write"]);
+    assert!(again.starts_with("nothing is missing"), "{again}");
+}
+
 #[test]
 fn a_domain_with_a_row_gets_no_second_one() {
     let machine = Machine::good();
@@ -190,6 +233,7 @@ fn a_link_stays_a_link() {
     machine.write("srv/main.cf", &machine.read("etc/postfix/main.cf"));
     fs::remove_file(machine.path("etc/postfix/main.cf")).unwrap();
     std::os::unix::fs::symlink("/srv/main.cf", machine.path("etc/postfix/main.cf")).unwrap();
+    machine.setup(&["opendkim", "--write"]);
     machine.setup(&["postfix", "--write"]);
     assert!(machine.path("etc/postfix/main.cf").is_symlink());
     assert!(machine.read("srv/main.cf").contains("smtpd_milters"));
@@ -207,6 +251,7 @@ fn without_postfix_it_says_so() {
 #[test]
 fn what_cannot_be_written_is_told_and_left() {
     let machine = with_a_key();
+    machine.setup(&["opendkim", "--write"]);
     machine.own("etc/postfix/main.cf", OPENDKIM, 0);
     // The file system is read-only.
     let script = format!(

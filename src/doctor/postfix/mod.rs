@@ -158,7 +158,7 @@ fn elsewhere(socket: &Socket, settings: &Settings, (milters, program): (&str, &s
 }
 
 /// What a socket is to a program that may live in a chroot.
-fn seen_from(machine: &Machine, settings: &Settings, socket: &Socket, chroot: &Option<PathBuf>) -> Socket {
+pub(super) fn seen_from(machine: &Machine, settings: &Settings, socket: &Socket, chroot: &Option<PathBuf>) -> Socket {
     let Socket::Unix(path) = socket else {
         return socket.clone();
     };

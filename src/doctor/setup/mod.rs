@@ -23,6 +23,8 @@ pub struct Plan {
     drafts: Vec<Draft>,
     /// What remains to be done by hand.
     advice: Vec<String>,
+    /// Is something missing that no change of these files would mend?
+    declined: bool,
 }
 
 impl Plan {
@@ -30,10 +32,21 @@ impl Plan {
         Self {
             drafts: drafts.into_iter().filter(Draft::is_changed).collect(),
             advice,
+            declined: false,
         }
     }
 
-    /// Is nothing missing?
+    /// The same plan, of which the advice tells what it cannot do.
+    fn declined(self) -> Self {
+        Self { declined: true, ..self }
+    }
+
+    /// Is something else to be done first, which the advice tells?
+    pub fn is_declined(&self) -> bool {
+        self.declined
+    }
+
+    /// Is nothing to change?
     pub fn is_empty(&self) -> bool {
         self.drafts.is_empty()
     }

@@ -6,10 +6,8 @@ use crate::config::Config;
 use crate::doctor::accounts::Accounts;
 use crate::doctor::conf::{CONF, Conf, DataSet};
 use crate::doctor::machine::Machine;
-use crate::doctor::postfix::settings::Settings;
 use crate::doctor::signer::Signer;
 use crate::doctor::signpost::key_directory;
-use crate::doctor::socket::Socket;
 use crate::doctor::tables::bare;
 use crate::doctor::units::Unit;
 use crate::keys::{Algorithm, DkimKey, KeyDirectory, read_key_table, read_signing_table};
@@ -18,7 +16,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The port of the tutorial, and what Postfix finds from any chroot.
-pub(super) const PORT: &str = "12345";
+const PORT: &str = "12345";
 
 const FOLDER: &str = "/etc/opendkim";
 
@@ -63,7 +61,8 @@ pub fn opendkim(machine: &Machine, config: Option<&Config>) -> Plan {
     if conf.get("UserID").is_none() && unit.as_ref().is_none_or(|unit| unit.value("User").is_none()) {
         set("UserID", "opendkim:opendkim");
     }
-    if !is_reachable(machine, signer.as_ref()) {
+    let is_moved = signer.as_ref().and_then(|signer| signer.for_postfix(machine)).is_none();
+    if is_moved {
         set("Socket", &format!("inet:{PORT}@localhost"));
     }
     if let Some(pid) = pid_file(machine, unit.as_ref(), conf) {
@@ -92,22 +91,10 @@ pub fn opendkim(machine: &Machine, config: Option<&Config>) -> Plan {
     if drafts.iter().any(Draft::is_changed) {
         advice.push("`systemctl restart opendkim` puts its files in force".to_owned());
     }
-    Plan::new(drafts, advice)
-}
-
-/// Is there a socket that Postfix can reach?
-fn is_reachable(machine: &Machine, signer: Option<&Signer>) -> bool {
-    let Some((written, _)) = signer.and_then(|signer| signer.socket.as_ref()) else {
-        return false;
-    };
-    match (Socket::of_milter(written), Settings::of(machine)) {
-        (None, _) => false,
-        (Some(Socket::Unix(path)), Some(postfix)) => {
-            let roots = ["smtpd", "cleanup"].map(|program| postfix.chroot(program));
-            roots.into_iter().flatten().all(|queue| path.starts_with(queue))
-        }
-        _ => true,
+    if is_moved {
+        advice.push("then `signpost setup postfix` shows how Postfix finds its socket".to_owned());
     }
+    Plan::new(drafts, advice)
 }
 
 /// The file that systemd waits for, if OpenDKIM does not write it.

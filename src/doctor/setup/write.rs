@@ -3,6 +3,7 @@
 
 use super::draft::Draft;
 use crate::doctor::machine::Machine;
+use crate::doctor::signer::BACKUP;
 use rustix::fs::{Gid, Uid};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -81,7 +82,7 @@ pub(super) fn write(machine: &Machine, draft: &Draft, now: SystemTime) -> Result
 fn back_up(path: &Path, content: &[u8], now: SystemTime) -> io::Result<PathBuf> {
     let stamp = stamp(now);
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".before-signpost-{stamp}"));
+    name.push(format!("{BACKUP}{stamp}"));
     let first = PathBuf::from(&name);
     let more = (2..100).map(|number| {
         let mut name = name.clone();
