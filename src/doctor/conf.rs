@@ -63,10 +63,13 @@ pub(super) enum DataSet {
 impl Conf {
     /// What `file` of the machine and those it includes set.
     pub(super) fn read(machine: &Machine, file: &Path) -> Self {
+        Self::of_text(machine, file, &machine.text(file).unwrap_or_default())
+    }
+
+    /// What `file` would set with this text.
+    pub(super) fn of_text(machine: &Machine, file: &Path, text: &str) -> Self {
         let mut conf = Self::default();
-        if let Some(text) = machine.text(file) {
-            conf.add(machine, file, &text, 0);
-        }
+        conf.add(machine, file, text, 0);
         conf
     }
 
@@ -185,9 +188,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Conf {
-        let mut conf = Conf::default();
-        conf.add(&Machine::at("/nonexistent"), Path::new(CONF), text, 0);
-        conf
+        Conf::of_text(&Machine::at("/nonexistent"), Path::new(CONF), text)
     }
 
     #[test]

@@ -50,6 +50,16 @@ impl Signer {
             return None;
         }
         let conf = Conf::read(machine, &file);
+        Some(Self::told(machine, accounts, (file, conf), unit))
+    }
+
+    /// By this configuration, whatever there is.
+    pub(super) fn told(
+        machine: &Machine,
+        accounts: &Accounts,
+        (file, conf): (PathBuf, Conf),
+        unit: Option<Unit>,
+    ) -> Self {
         let whole_file = || Place::file(machine.here(&file));
         let from_unit = |name: &str| {
             let unit = unit.as_ref()?;
@@ -75,7 +85,7 @@ impl Signer {
                 .map(|(socket, (_, place))| (socket.to_owned(), place.clone())),
             None => default_socket(machine),
         };
-        Some(Self {
+        Self {
             socket: socket.or_else(|| set("Socket")),
             group: group.unwrap_or_else(|| user_name.clone()),
             user_name,
@@ -84,7 +94,7 @@ impl Signer {
             unit,
             conf,
             file,
-        })
+        }
     }
 
     /// What Postfix has to reach; `None` if that cannot be told.

@@ -1,6 +1,7 @@
 //! `signpost setup`: what it writes, the doctor, OpenDKIM and Postfix themselves are content with.
 
 use crate::machine::{Machine, OPENDKIM, OPENDKIM_GROUP};
+use crate::safe_keys::{MESSAGE, told};
 use crate::tutorial;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -193,6 +194,137 @@ fn where_the_signer_used_to_listen_is_no_milter_any_more() {
     assert!(set.contains("non_smtpd_milters = $smtpd_milters\n"), "{set}");
     let again = machine.setup(&["postfix", "--write"]);
     assert!(again.starts_with("nothing is missing"), "{again}");
+}
+
+/// Does OpenDKIM itself sign mail of this domain, and with which key?
+fn signer_of(machine: &Machine, domain: &str) -> Option<String> {
+    let said = told(machine, &MESSAGE.replace("a@example.org", &format!("a@{domain}")));
+    let (_, signature) = said.split_once("'DKIM-Signature'")?;
+    let (_, signed) = signature.split_once("d=")?;
+    Some(signed.split(';').next()?.to_owned())
+}
+
+#[test]
+fn each_kind_of_table_gets_rows_that_sign() {
+    for (kind, old, new) in [
+        ("file:", "example.org mail.example.org\n", "example.net"),
+        ("file:", "a@example.org mail.example.org\n", "example.net"),
+        ("refile:", "a@example.org mail.example.org\n", "*@example.net"),
+        ("refile:", "*@example.org mail.example.org\n", "*@example.net"),
+        ("file:", "*@example.org mail.example.org\n", "*@example.net"),
+    ] {
+        let machine = Machine::good();
+        machine.add_key("etc/opendkim/example.net", "mail");
+        machine.replace(
+            "etc/opendkim.conf",
+            "SigningTable refile:",
+            &format!("SigningTable {kind}"),
+        );
+        machine.write("etc/opendkim/SigningTable", old);
+        machine.setup(&["opendkim", "--write"]);
+        let row = format!("{new} mail._domainkey.example.net\n");
+        assert_eq!(
+            machine.read("etc/opendkim/SigningTable"),
+            format!("{old}{row}"),
+            "{kind}{old}"
+        );
+        for domain in ["example.org", "example.net"] {
+            assert_eq!(signer_of(&machine, domain).as_deref(), Some(domain), "{kind}{old}");
+        }
+        assert!(machine.doctor().codes().is_empty(), "{kind}{old}");
+    }
+}
+
+/// With `refile:` the first row would sign no more.
+#[test]
+fn a_table_of_both_kinds_is_left_as_it_is() {
+    let machine = Machine::good();
+    machine.add_key("etc/opendkim/example.net", "mail");
+    machine.replace("etc/opendkim.conf", "SigningTable refile:", "SigningTable file:");
+    let old = "example.org mail.example.org\n*@example.com mail.example.org\n";
+    machine.write("etc/opendkim/SigningTable", old);
+    let said = machine.setup(&["opendkim", "--write"]);
+    assert!(
+        said.contains("/etc/opendkim/SigningTable:1: `example.org` works without"),
+        "{said}"
+    );
+    assert!(machine.read("etc/opendkim.conf").contains("SigningTable file:"));
+    for domain in ["example.org", "example.net"] {
+        assert_eq!(signer_of(&machine, domain).as_deref(), Some(domain));
+    }
+}
+
+#[test]
+fn rows_stand_before_the_one_for_all() {
+    let machine = Machine::good();
+    machine.add_key("etc/opendkim/example.net", "mail");
+    machine.append("etc/opendkim/SigningTable", "# all others\n* mail.example.org\n");
+    let shown = machine.setup(&["opendkim", "--write"]);
+    assert!(
+        shown.contains("    3 + *@example.net mail._domainkey.example.net"),
+        "{shown}"
+    );
+    for (sender, domain) in [("example.net", "example.net"), ("example.com", "example.org")] {
+        assert_eq!(signer_of(&machine, sender).as_deref(), Some(domain));
+    }
+}
+
+/// OpenDKIM would defer all mail of the domain.
+#[test]
+fn a_key_that_opendkim_cannot_use_gets_no_row() {
+    let machine = Machine::good();
+    let cases = [
+        ("example.net", "cannot read the key", "chown opendkim:opendkim"),
+        ("example.com", "RequireSafeKeys", "chmod o-rw"),
+        (
+            "100%/example.info",
+            "cannot be written into a KeyTable",
+            "without blanks",
+        ),
+    ];
+    for (folder, _, _) in cases {
+        machine.add_key(&format!("etc/opendkim/{folder}"), "mail");
+    }
+    machine.own("etc/opendkim/example.net/mail", 0, 0);
+    machine.mode("etc/opendkim/example.com/mail", 0o644);
+    let before = machine.contents();
+    let said = machine.setup(&["opendkim", "--write"]);
+    for (_, what, cure) in cases {
+        assert!(
+            said.lines().any(|line| line.contains(what) && line.contains(cure)),
+            "{said}"
+        );
+    }
+    assert_eq!(machine.contents(), before);
+    machine.own("etc/opendkim/example.net/mail", OPENDKIM, OPENDKIM_GROUP);
+    machine.setup(&["opendkim", "--write"]);
+    assert_eq!(signer_of(&machine, "example.net").as_deref(), Some("example.net"));
+}
+
+#[test]
+fn a_socket_that_the_unit_names_is_told() {
+    let machine = with_a_key();
+    let unit = "[Service]\nExecStart=\nExecStart=/usr/sbin/opendkim -p local:/run/opendkim/opendkim.sock\n";
+    machine.write("etc/systemd/system/opendkim.service.d/override.conf", unit);
+    machine.setup(&["opendkim", "--write"]);
+    let before = machine.contents();
+    let said = machine.setup(&["opendkim", "--write"]);
+    assert!(
+        said.contains("override.conf:3, which counts: write `inet:12345@localhost` there"),
+        "{said}"
+    );
+    assert_eq!(machine.contents(), before, "nothing to change, and so no backup");
+}
+
+#[test]
+fn relative_paths_begin_where_opendkim_begins_them() {
+    let machine = Machine::good();
+    machine.add_key("etc/opendkim/example.net", "mail");
+    let conf = machine.read("etc/opendkim.conf").replace("/etc/opendkim/", "./");
+    machine.write("etc/opendkim.conf", &(conf + "BaseDirectory /etc/opendkim\n"));
+    machine.setup(&["opendkim", "--write"]);
+    assert!(machine.read("etc/opendkim/KeyTable").contains("example.net:mail:"));
+    assert!(!machine.path("KeyTable").exists() && machine.doctor().codes().is_empty());
 }
 
 #[test]
