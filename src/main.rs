@@ -277,40 +277,33 @@ fn examine(options: VerifyOptions) -> Exit {
         helo: options.helo,
         mail_from: options.mail_from,
     };
-    let examined = verify::Message::read(file.as_deref())
-        .and_then(|message| Ok((verify::verify(&message, delivery, options.dns)?, message)));
-    let (report, message) = match examined {
-        Ok(examined) => examined,
-        // Postfix keeps the message and asks again, or bounces it.
-        Err(error) if options.reply && error.is_temporary() => return complain(&error, Exit::TryAgain),
+    if options.reply {
+        let way = reply::Way {
+            from: options.reply_from,
+            sendmail: options.sendmail,
+        };
+        return match reply::answer(file.as_deref(), &delivery, options.dns, &way) {
+            Ok(said) => {
+                say(&format!("{said}\n"));
+                Exit::Fine
+            }
+            // Postfix keeps the message and asks again.
+            Err(error) if error.is_temporary() => complain(&error, Exit::TryAgain),
+            Err(error) => complain(&error, Exit::Errors),
+        };
+    }
+    let examined =
+        verify::Message::read(file.as_deref()).and_then(|message| verify::verify(&message, &delivery, options.dns));
+    let report = match examined {
+        Ok(report) => report,
         Err(error) => return complain(&error, Exit::Errors),
     };
-    if options.reply {
-        return answer(&message, &report, options.reply_from.as_deref(), &options.sendmail);
-    }
     if options.json {
         say(&report::json(&report));
     } else {
         say(&report::text(&report));
     }
     if report.all_pass() { Exit::Fine } else { Exit::Warnings }
-}
-
-fn answer(message: &verify::Message, report: &verify::Report, from: Option<&str>, sendmail: &Path) -> Exit {
-    let mail = match reply::compose(message, report, from) {
-        Ok(mail) => mail,
-        Err(why) => {
-            say(&format!("no report is sent: {why}\n"));
-            return Exit::Fine;
-        }
-    };
-    match reply::send(&mail, sendmail) {
-        Ok(()) => {
-            say(&format!("the report is sent to {}\n", report.session.mail_from));
-            Exit::Fine
-        }
-        Err(error) => complain(&error, Exit::TryAgain),
-    }
 }
 
 fn write_manual(dir: &Path) -> Exit {

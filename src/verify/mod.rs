@@ -43,7 +43,7 @@ pub struct Delivery {
 }
 
 /// Examines a message; `dns` is whom to ask instead of the system's resolver.
-pub fn verify(message: &Message, delivery: Delivery, dns: Option<SocketAddr>) -> Result<Report, VerifyError> {
+pub fn verify(message: &Message, delivery: &Delivery, dns: Option<SocketAddr>) -> Result<Report, VerifyError> {
     let (session, mut notes) = delivery.complete(message)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -70,8 +70,15 @@ pub fn verify(message: &Message, delivery: Delivery, dns: Option<SocketAddr>) ->
 }
 
 impl Delivery {
+    /// The envelope sender, without `<` and `>`: the one that was said, else that of the header.
+    fn sender(&self, message: &Message) -> Option<String> {
+        let written = || Some(message.named("Return-Path").next()?.text());
+        let sender = self.mail_from.clone().or_else(written)?;
+        Some(bare(&sender))
+    }
+
     /// Fills in what was not said.
-    fn complete(self, message: &Message) -> Result<(Session, Vec<String>), VerifyError> {
+    fn complete(&self, message: &Message) -> Result<(Session, Vec<String>), VerifyError> {
         let mut notes = Vec::new();
         let hop = message.last_hop();
         let client_ip = match (self.client_ip, &hop) {
@@ -88,8 +95,9 @@ impl Delivery {
         let said_there = hop
             .filter(|(address, _)| *address == client_ip)
             .and_then(|(_, name)| name);
-        let helo = match (self.helo.filter(|name| !name.is_empty()), said_there) {
-            (Some(name), _) => name,
+        let said = self.helo.as_ref().filter(|name| !name.is_empty());
+        let helo = match (said, said_there) {
+            (Some(name), _) => name.clone(),
             (None, Some(name)) => {
                 notes.push(format!("the HELO name {name} is that of the topmost Received field"));
                 name
@@ -99,16 +107,15 @@ impl Delivery {
                 "unknown".to_owned()
             }
         };
-        let mail_from = match (self.mail_from, message.named("Return-Path").next()) {
-            (Some(sender), _) => bare(&sender),
-            (None, Some(field)) => {
-                let sender = bare(&field.text());
+        let mail_from = match self.sender(message) {
+            Some(sender) if self.mail_from.is_some() => sender,
+            Some(sender) => {
                 notes.push(format!(
                     "the envelope sender <{sender}> is that of the field Return-Path"
                 ));
                 sender
             }
-            (None, None) => {
+            None => {
                 notes.push("no --mail-from and no Return-Path: the envelope sender is taken to be <>".to_owned());
                 String::new()
             }
