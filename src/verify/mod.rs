@@ -6,7 +6,9 @@
 //! DomainKeys signature. `reason` says why a check did not pass and what cures it. [`report`] renders what was found and
 //! [`reply`] sends it to who sent the message; both are pure but for the last step. `spam` asks SpamAssassin.
 //!
-//! It promises: no message, and no answer from the DNS, brings it down or holds it up for more than [`DEADLINE`].
+//! It promises: no message, and no answer from the DNS, brings it down; the DNS holds it up for [`DEADLINE`] at most, and
+//! each check for a share of that, so that one slow domain does not keep the others from being told. `spamc` may take
+//! 25 s more; how long sendmail takes over the report is between the operator and it.
 
 pub mod error;
 mod evaluate;
@@ -57,7 +59,11 @@ pub fn verify(message: &Message, delivery: &Delivery, dns: Option<SocketAddr>) -
             .await
             .map_err(|_| VerifyError::TooSlow(DEADLINE.as_secs()))?
     };
-    let (mut checks, more) = runtime
+    let evaluate::Evaluation {
+        mut checks,
+        notes: more,
+        is_proved,
+    } = runtime
         .block_on(async { tokio::spawn(evaluation).await })
         .map_err(|error| VerifyError::Broken(error.to_string()))??;
     notes.extend(more);
@@ -66,7 +72,12 @@ pub fn verify(message: &Message, delivery: &Delivery, dns: Option<SocketAddr>) -
         spam::Judgement::Note(note) => notes.push(note),
         spam::Judgement::Absent => {}
     }
-    Ok(Report { session, notes, checks })
+    Ok(Report {
+        session,
+        is_proved,
+        notes,
+        checks,
+    })
 }
 
 impl Delivery {

@@ -75,8 +75,14 @@ pub fn compose(message: &Message, report: &Report, from: Option<&str>) -> Result
     }
     mail += "Auto-Submitted: auto-replied\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\
              Content-Transfer-Encoding: 8bit\n\n";
-    mail += "This is what a receiver finds in the message that you sent.\n\n";
-    Ok(mail + &report::text(report))
+    if report.is_proved {
+        mail += "This is what a receiver finds in the message that you sent.\n\n";
+        return Ok(mail + &report::text(report));
+    }
+    // It may go to somebody who has nothing to do with it: nobody is to have text of his own sent to others.
+    mail += "This is what a receiver finds in a message with your address as its sender. Neither SPF nor a signature of\n\
+             your domain shows that it is from you, so it is told without what others could have put into it.\n\n";
+    Ok(mail + &report::own_words(report))
 }
 
 /// Hands the mail to `sendmail`, with the null envelope sender.
@@ -203,6 +209,19 @@ mod tests {
             assert!(header.lines().any(|found| found == line), "{line} in {header}");
         }
         assert!(body.contains("Summary of Results"));
+    }
+
+    #[test]
+    fn a_sender_that_may_be_forged_gets_no_text_of_others() {
+        let message = Message::from_octets(b"From: a@example.org\n\n").unwrap();
+        let mut report = example();
+        report.session.helo = "buy.example.net".to_owned();
+        report.checks[0].quote = Some("buy at example.net".to_owned());
+        assert!(compose(&message, &report, None).unwrap().contains("buy"));
+        report.is_proved = false;
+        let mail = compose(&message, &report, None).unwrap();
+        assert!(!mail.contains("buy") && !mail.contains("v=spf1"), "{mail}");
+        assert!(mail.contains("Summary of Results") && mail.contains("Cure:"), "{mail}");
     }
 
     #[test]
