@@ -112,7 +112,7 @@ pub(super) fn dkim(error: Option<&Error>, signature: Option<&Signature>) -> Advi
             "publish it before it signs; Signpost does as soon as the key is in its key directory: see `signpost key list`",
         ),
         Error::Dns(DnsError::InvalidRecordType) => Advice::cure(
-            format!("the record at {key} is no key"),
+            format!("the record at {key} is no key, or its p= cannot be read"),
             "let it begin with v=DKIM1 and have a p=; Signpost writes it from the key itself",
         ),
         Error::Dns(DnsError::Resolver(said)) => {

@@ -65,6 +65,30 @@ fn the_report_goes_back_to_the_sender_and_to_nobody_else() {
         );
         assert!(!dir.join("mail").exists(), "{sender}");
     }
+    // Who may be forged gets what is found, and nothing that others wrote.
+    let output = post.run(
+        TEXT,
+        &[
+            "--reply",
+            "--sendmail",
+            sendmail,
+            "--client-ip",
+            "192.0.2.99",
+            "--mail-from",
+            "a@says.example.org",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let forged = fs::read_to_string(dir.join("mail")).unwrap();
+    assert!(
+        forged.contains("SPF check:          fail") && forged.contains("Cure:"),
+        "{forged}"
+    );
+    assert!(
+        !forged.contains("none of ours") && !forged.contains("v=spf1"),
+        "{forged}"
+    );
+    fs::remove_file(dir.join("mail")).unwrap();
     // To fail would have Postfix return the message to whoever is named as its sender.
     for message in [&"A: b\n".repeat(1001), "", "no header\n"] {
         let output = reply(message, "alice@example.org");

@@ -4,7 +4,7 @@ use crate::common::keys;
 use crate::common::signpost::{BINARY, House};
 use mail_auth::common::crypto::{Ed25519Key, RsaKey, Sha256};
 use mail_auth::common::headers::HeaderWriter;
-use mail_auth::dkim::DkimSigner;
+use mail_auth::dkim::{DkimSigner, Done};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
@@ -55,6 +55,8 @@ _dmarc.strict  IN TXT \"v=DMARC1; p=reject; adkim=s; aspf=s\"
 pra      IN TXT \"v=spf1 mx:example.org -all\"
          IN TXT \"spf2.0/pra ip4:203.0.113.1 -all\"
 revoked._domainkey IN TXT \"v=DKIM1; k=rsa; p=\"
+garbage._domainkey IN TXT \"v=DKIM1; k=rsa; p=!!!!\"
+dsa._domainkey     IN TXT \"v=DKIM1; k=dsa; p=AAAA\"
 nokey._domainkey   IN TXT \"hello\"
 ";
 
@@ -106,13 +108,17 @@ impl Post {
 
     /// The message with a signature by RSA on top.
     pub(super) fn signed(&self, selector: &str, text: &str) -> String {
+        self.signer(selector).sign(text.as_bytes()).unwrap().to_header() + text
+    }
+
+    /// What signs by RSA, for tests that sign otherwise.
+    pub(super) fn signer(&self, selector: &str) -> DkimSigner<RsaKey<Sha256>, Done> {
         let key = PrivateKeyDer::from_pem_slice(self.rsa.as_bytes()).unwrap();
         let signer = DkimSigner::from_key(RsaKey::<Sha256>::from_key_der(key).unwrap());
-        let signer = signer
+        signer
             .domain("example.org")
             .selector(selector)
-            .headers(["From", "To", "Subject"]);
-        signer.sign(text.as_bytes()).unwrap().to_header() + text
+            .headers(["From", "To", "Subject"])
     }
 
     /// The message with a signature by Ed25519 on top.
