@@ -380,6 +380,75 @@ fn without_postfix_it_says_so() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("apt-get install postfix"));
 }
 
+/// A file that may not be read is neither new nor missing.
+#[test]
+fn who_may_not_read_is_told_to_be_root() {
+    let machine = with_a_key();
+    machine.setup(&["opendkim", "--write"]);
+    machine.mode("etc/postfix/main.cf", 0o600);
+    machine.mode("etc/opendkim.conf", 0o600);
+    let program = machine.path("signpost");
+    fs::copy(crate::common::signpost::BINARY, &program).unwrap();
+    let as_nobody = |words: &[&str]| {
+        let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+        let mut command = Command::new("setpriv");
+        command
+            .args(nobody)
+            .arg(&program)
+            .args(words)
+            .arg("--root")
+            .arg(machine.root());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code(), said)
+    };
+    for (program, file) in [("postfix", "/etc/postfix/main.cf"), ("opendkim", "/etc/opendkim.conf")] {
+        let (code, said) = as_nobody(&["setup", program]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(
+            said.contains(&format!("cannot read {file}")) && said.contains("as root"),
+            "{said}"
+        );
+        assert!(!said.contains("(new)") && !said.contains("apt-get"), "{said}");
+    }
+    let (_, said) = as_nobody(&["doctor"]);
+    assert!(said.contains("main.cf cannot be read here"), "{said}");
+}
+
+#[test]
+fn a_broken_configuration_of_signpost_is_shown_where_it_is() {
+    let machine = with_a_key();
+    machine.write("etc/signpost/signpost.toml", "keys = \n");
+    let output = machine.run(&["setup", "opendkim"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(
+        said.contains("signpost.toml:1:") && said.contains("1 | keys ="),
+        "{said}"
+    );
+}
+
+/// The first file was written before the second failed.
+#[test]
+fn what_was_written_is_to_be_put_in_force_although_another_failed() {
+    let machine = with_a_key();
+    machine.write("etc/opendkim.conf", "Mode v\n");
+    machine.write("srv/file", "");
+    fs::remove_dir_all(machine.path("etc/opendkim")).unwrap();
+    // No folder can be made there.
+    machine.write("etc/opendkim.conf", "Mode v\nInternalHosts /srv/file/hosts\n");
+    let output = machine.run(&["setup", "opendkim", "--write"]);
+    let (said, complaint) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert_eq!(output.status.code(), Some(2), "{said}{complaint}");
+    assert!(
+        said.contains("wrote /etc/opendkim.conf") && said.contains("systemctl restart opendkim"),
+        "{said}{complaint}"
+    );
+}
+
 #[test]
 fn what_cannot_be_written_is_told_and_left() {
     let machine = with_a_key();

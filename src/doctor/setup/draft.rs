@@ -1,7 +1,9 @@
 //! A file as it is, and as it is to be: lines replaced, taken out and added, all others octet for octet.
 
+use super::SetupError;
 use crate::doctor::machine::Machine;
 use std::fmt;
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -27,17 +29,24 @@ struct Edit {
 }
 
 impl Draft {
-    pub(super) fn of(machine: &Machine, path: &Path) -> Self {
-        let old = machine.read(path).ok().map(|content| content.to_vec());
+    pub(super) fn of(machine: &Machine, path: &Path) -> Result<Self, SetupError> {
+        let old = match machine.read(path) {
+            Ok(content) => Some(content.to_vec()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                let path = path.to_owned();
+                return Err(SetupError::Unreadable { path, error });
+            }
+        };
         let lines = old.as_deref().map(lines).unwrap_or_default();
-        Self {
+        Ok(Self {
             path: path.to_owned(),
             old,
             lines,
             edits: vec![],
             inserted: vec![],
             added: vec![],
-        }
+        })
     }
 
     pub(super) fn is_new(&self) -> bool {

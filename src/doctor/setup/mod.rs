@@ -15,7 +15,25 @@ pub use write::{WriteError, Written};
 
 use super::machine::Machine;
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 use std::time::SystemTime;
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// What is there is not known, so nothing can be said of what is missing.
+    #[error("cannot read {}: {error}; run it as root", path.display())]
+    Unreadable {
+        /// The machine's name of the file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Postfix is not there.
+    #[error("Postfix has no main.cf here; `apt-get install postfix`")]
+    NoPostfix,
+}
 
 /// What is to change.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! What is missing in OpenDKIM's configuration and tables so that mail is signed.
 
-use super::Plan;
 use super::draft::Draft;
+use super::{Plan, SetupError};
 use crate::config::Config;
 use crate::doctor::accounts::Accounts;
 use crate::doctor::conf::{CONF, Conf, DataSet};
@@ -40,14 +40,14 @@ const TRUSTED: [&str; 3] = ["127.0.0.1", "::1", "localhost"];
 
 /// The plan for OpenDKIM. Rows are made for the domains of the key directory, Signpost's if it is configured, that
 /// no row names yet.
-pub fn opendkim(machine: &Machine, config: Option<&Config>) -> Plan {
+pub fn opendkim(machine: &Machine, config: Option<&Config>) -> Result<Plan, SetupError> {
     let accounts = Accounts::of(machine);
     let signer = Signer::of(machine, &accounts);
     let file = signer
         .as_ref()
         .map_or_else(|| PathBuf::from(CONF), |signer| signer.file.clone());
     let mut advice = vec![];
-    let draft = options(machine, signer.as_ref(), &file, &mut advice);
+    let draft = options(machine, signer.as_ref(), &file, &mut advice)?;
     // From here on it is OpenDKIM as it will be.
     let conf = Conf::of_text(machine, &file, &String::from_utf8_lossy(&draft.content()));
     let unit = Unit::of(machine, UNIT);
@@ -55,7 +55,9 @@ pub fn opendkim(machine: &Machine, config: Option<&Config>) -> Plan {
     let hosts = ["InternalHosts", "ExternalIgnoreList"].map(|option| planned.file_of(machine, option));
     let hosts: BTreeSet<PathBuf> = hosts.into_iter().flatten().map(|(path, _)| path).collect();
     let mut drafts = vec![draft];
-    drafts.extend(hosts.iter().map(|path| trusted(machine, path)));
+    for path in &hosts {
+        drafts.push(trusted(machine, path)?);
+    }
     let tables = ["KeyTable", "SigningTable"].map(|option| planned.file_of(machine, option));
     if let [Some((keys, _)), Some((signing, _))] = &tables {
         let root = config.map_or_else(|| PathBuf::from(FOLDER), |config| machine.own(&config.keys));
@@ -63,8 +65,8 @@ pub fn opendkim(machine: &Machine, config: Option<&Config>) -> Plan {
             machine,
             accounts: &accounts,
             planned: &planned,
-            keys: Draft::of(machine, keys),
-            signing: Draft::of(machine, signing),
+            keys: Draft::of(machine, keys)?,
+            signing: Draft::of(machine, signing)?,
         };
         advice.extend(rows.add(&key_directory(machine, &root)));
         drafts.extend([rows.keys, rows.signing]);
@@ -75,14 +77,19 @@ pub fn opendkim(machine: &Machine, config: Option<&Config>) -> Plan {
     if signer.and_then(|signer| signer.for_postfix(machine)).is_none() {
         advice.push("then `signpost setup postfix` shows how Postfix finds its socket".to_owned());
     }
-    Plan::new(drafts, advice)
+    Ok(Plan::new(drafts, advice))
 }
 
 /// opendkim.conf with the options that are missing, or keep mail from being signed.
-fn options(machine: &Machine, signer: Option<&Signer>, file: &Path, advice: &mut Vec<String>) -> Draft {
+fn options(
+    machine: &Machine,
+    signer: Option<&Signer>,
+    file: &Path,
+    advice: &mut Vec<String>,
+) -> Result<Draft, SetupError> {
     let empty = Conf::default();
     let conf = signer.map_or(&empty, |signer| &signer.conf);
-    let mut draft = Draft::of(machine, file);
+    let mut draft = Draft::of(machine, file)?;
     if draft.is_new() {
         BASICS.into_iter().for_each(|line| draft.add(line));
     }
@@ -139,7 +146,7 @@ fn options(machine: &Machine, signer: Option<&Signer>, file: &Path, advice: &mut
             set(option, &format!("{FOLDER}/TrustedHosts"));
         }
     }
-    draft
+    Ok(draft)
 }
 
 /// Is a plain table to be read by `refile:` from now on? Fails with what is in the way.
@@ -162,12 +169,12 @@ fn rewritable(machine: &Machine, path: &Path) -> Result<bool, String> {
 }
 
 /// The hosts that are trusted, with this machine among them.
-fn trusted(machine: &Machine, path: &Path) -> Draft {
-    let mut draft = Draft::of(machine, path);
+fn trusted(machine: &Machine, path: &Path) -> Result<Draft, SetupError> {
+    let mut draft = Draft::of(machine, path)?;
     if !lines(machine, path).iter().any(|(entry, _)| is_here(entry)) {
         TRUSTED.into_iter().for_each(|entry| draft.add(entry));
     }
-    draft
+    Ok(draft)
 }
 
 /// Both tables, as they get a row for every domain that has a key and none.

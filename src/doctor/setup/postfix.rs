@@ -1,7 +1,7 @@
 //! What is missing in Postfix's main.cf so that all mail gets to the signer.
 
-use super::Plan;
 use super::draft::Draft;
+use super::{Plan, SetupError};
 use crate::doctor::accounts::Accounts;
 use crate::doctor::machine::Machine;
 use crate::doctor::postfix::settings::{MAIN, Settings};
@@ -10,12 +10,12 @@ use crate::doctor::signer::Signer;
 use crate::doctor::socket::Socket;
 use std::path::Path;
 
-/// The plan for Postfix; `throttle` also slows down what is sent to others. `None` where there is no main.cf.
-pub fn postfix(machine: &Machine, throttle: bool) -> Option<Plan> {
-    let settings = Settings::of(machine)?;
+/// The plan for Postfix; `throttle` also slows down what is sent to others.
+pub fn postfix(machine: &Machine, throttle: bool) -> Result<Plan, SetupError> {
+    let mut main = Draft::of(machine, Path::new(MAIN))?;
+    let settings = Settings::of(machine).ok_or(SetupError::NoPostfix)?;
     let signer = Signer::of(machine, &Accounts::of(machine));
     let socket = signer.as_ref().and_then(|signer| signer.for_postfix(machine));
-    let mut main = Draft::of(machine, Path::new(MAIN));
     let mut advice = vec![];
     match signer.as_ref().zip(socket.as_ref()) {
         Some((signer, socket)) => {
@@ -42,7 +42,7 @@ pub fn postfix(machine: &Machine, throttle: bool) -> Option<Plan> {
         advice.push("`postfix reload` puts main.cf in force".to_owned());
     }
     let plan = Plan::new([main], advice);
-    Some(match socket {
+    Ok(match socket {
         Some(_) => plan,
         None => plan.declined(),
     })

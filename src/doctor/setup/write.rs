@@ -169,7 +169,7 @@ mod tests {
         let file = root.path().join("conf");
         fs::write(&file, "a\n").unwrap();
         let machine = Machine::at(root.path());
-        let mut draft = Draft::of(&machine, Path::new("/conf"));
+        let mut draft = Draft::of(&machine, Path::new("/conf")).unwrap();
         draft.add("b");
         fs::write(&file, "c\n").unwrap();
         let error = write(&machine, &draft, SystemTime::now()).unwrap_err();
@@ -187,7 +187,7 @@ mod tests {
         let machine = Machine::at(root.path());
         let mut backups = vec![];
         for content in ["a\n", "a\nx\n"] {
-            let mut draft = Draft::of(&machine, Path::new("/conf"));
+            let mut draft = Draft::of(&machine, Path::new("/conf")).unwrap();
             draft.add("x");
             let written = write(&machine, &draft, SystemTime::UNIX_EPOCH).unwrap();
             let backup = machine.here(&written.backup.unwrap());
