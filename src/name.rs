@@ -336,22 +336,24 @@ impl fmt::Display for WireName<'_> {
 
 /// Writes presentation form with a final dot; specials are escaped so that it reads back the same.
 fn fmt_wire(wire: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    use fmt::Write;
     if wire.len() <= 1 {
-        return f.write_char('.');
+        return f.write_str(".");
     }
+    let is_special = |octet: &u8| matches!(octet, b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$');
+    let is_plain = |octet: &u8| octet.is_ascii_graphic() && !is_special(octet);
     for label in Labels(wire) {
-        for &octet in label {
-            match octet {
-                b'.' | b'\\' | b'"' | b';' | b'(' | b')' | b'@' | b'$' => {
-                    f.write_char('\\')?;
-                    f.write_char(char::from(octet))?;
-                }
-                0x21..=0x7e => f.write_char(char::from(octet))?,
-                _ => write!(f, "\\{octet:03}")?,
+        let mut rest = label;
+        while let Some(at) = rest.iter().position(|octet| !is_plain(octet)) {
+            let (plain, special) = rest.split_at(at);
+            f.write_str(std::str::from_utf8(plain).unwrap_or_default())?;
+            match special[0] {
+                octet if is_special(&octet) => write!(f, "\\{}", char::from(octet))?,
+                octet => write!(f, "\\{octet:03}")?,
             }
+            rest = &special[1..];
         }
-        f.write_char('.')?;
+        f.write_str(std::str::from_utf8(rest).unwrap_or_default())?;
+        f.write_str(".")?;
     }
     Ok(())
 }

@@ -52,6 +52,9 @@ fn start(house: &mut House) {
     house.wait_for_answer("the zone", "www.example.org", TXT, |message| {
         message.texts(TXT) == ["first"]
     });
+    // It is served before it is on disk.
+    let stored = house.path("state/transferred/example.org.zone");
+    wait_for("what is kept", || stored.exists().then_some(()));
 }
 
 #[test]

@@ -276,7 +276,7 @@ pub enum KeyCommand {
         /// The signing domain (d=), such as example.org
         #[arg(value_name = "DOMAIN", value_parser = name)]
         domain: Name,
-        /// Its selector; else one by the pattern in [mail.dkim.rotation]
+        /// Its selector, for one key of the first kind; else selectors by the pattern in [mail.dkim.rotation]
         #[arg(long, value_name = "SELECTOR", value_parser = selector)]
         selector: Option<String>,
         /// rsa2048, rsa3072, rsa4096 or ed25519; else those of [mail.dkim.rotation]
@@ -293,7 +293,7 @@ pub enum KeyCommand {
         /// The signing domain (d=), such as example.org
         #[arg(value_name = "DOMAIN", value_parser = name)]
         domain: Name,
-        /// Go on to this key, which is published; or make one with this selector
+        /// Go on to this key, which is published; or make one with this selector, of the first kind
         #[arg(long, value_name = "SELECTOR", value_parser = selector)]
         selector: Option<String>,
         /// rsa2048, rsa3072, rsa4096 or ed25519; else those of [mail.dkim.rotation]
@@ -304,7 +304,8 @@ pub enum KeyCommand {
     /// Wait until a key may be signed with, or until its record may go; for scripts
     ///
     /// Prints what is waited for whenever that changes. Ends with 0 once it is safe, with 75 if it is not within the
-    /// timeout, with 2 if it never will be: there is no such key, or it is revoked.
+    /// timeout, with 2 if it never will be: there is no such key, or it is revoked. For removal a key that is not there is
+    /// one that nothing needs.
     Wait {
         /// The signing domain (d=), such as example.org
         #[arg(value_name = "DOMAIN", value_parser = name)]

@@ -36,6 +36,13 @@ pub(super) struct Progress {
     pub(super) of: usize,
 }
 
+/// What was fetched, as long as it is not both stored and published.
+pub(super) struct Waiting {
+    arrival: Arrival,
+    stored: bool,
+    published: bool,
+}
+
 /// The sources, the state, and the way from one to the other.
 pub(super) struct Engine {
     pub(super) sources: Sources,
@@ -51,8 +58,8 @@ pub(super) struct Engine {
     pub(super) refresher: Refresher,
     /// What became of zones that are fetched.
     pub(super) fetched: mpsc::Receiver<Event>,
-    /// What was fetched and is not published yet.
-    pub(super) arrivals: BTreeMap<Name, Arrival>,
+    /// What was fetched and is not stored or not published yet.
+    pub(super) arrivals: BTreeMap<Name, Waiting>,
     /// What drives keys through their lives.
     pub(super) keeper: Keeper,
     /// The zones that are fetched, and from whom.
@@ -102,21 +109,44 @@ impl Engine {
         let batch = self.watcher.next(wait.map(|wait| wait.min(CLOCK_MAY_JUMP)));
         self.note(batch);
         while let Ok(event) = self.fetched.try_recv() {
-            match event {
-                Event::Arrived(apex, arrival) => {
-                    self.sources.note_fetched(&apex, false);
-                    self.arrivals.insert(apex, arrival);
-                }
-                Event::Expired(apex) => {
-                    self.sources.note_fetched(&apex, true);
-                    self.arrivals.remove(&apex);
-                }
-            }
+            self.note_fetched(event);
         }
         let gone = self.leaving.due(Instant::now());
         self.sources.note(gone);
         let finding = self.tls.due(Instant::now());
         self.news.add(finding);
+    }
+
+    /// What is to be served as it came is served before it is on disk; what something is composed into, or a catalog, is
+    /// read from there.
+    fn note_fetched(&mut self, event: Event) {
+        match event {
+            Event::Arrived(apex, arrival) => {
+                if self.sources.is_as_it_came(&apex) {
+                    self.sources.note_fetched(&apex, false);
+                }
+                let (stored, published) = (false, false);
+                let waiting = Waiting {
+                    arrival,
+                    stored,
+                    published,
+                };
+                self.arrivals.insert(apex, waiting);
+            }
+            Event::Stored(apex) => match self.arrivals.get_mut(&apex) {
+                Some(waiting) if !waiting.published && self.sources.is_as_it_came(&apex) => waiting.stored = true,
+                waiting => {
+                    if waiting.is_none() || !self.sources.is_as_it_came(&apex) {
+                        self.sources.note_fetched(&apex, false);
+                    }
+                    self.arrivals.remove(&apex);
+                }
+            },
+            Event::Expired(apex) => {
+                self.sources.note_fetched(&apex, true);
+                self.arrivals.remove(&apex);
+            }
+        }
     }
 
     fn note(&mut self, batch: Batch) {
@@ -183,6 +213,7 @@ impl Engine {
         for (apex, finding) in idle {
             self.news.zone_refused(apex, vec![finding]);
         }
+        let compose = self.publish_arrivals(compose);
         let (unavailable, compose): (Vec<Name>, Vec<Name>) = compose
             .into_iter()
             .partition(|apex| self.sources.zones.get(apex).is_some_and(ZoneSource::is_unavailable));
@@ -191,7 +222,6 @@ impl Engine {
             .map(|apex| self.publisher.prepare(Change::Unavailable { apex }));
         let unavailable = unavailable.collect();
         self.publish_batch(unavailable);
-        let compose = self.publish_arrivals(compose);
         let of = compose.len();
         // Zones below others come first: no zone ever answers for a name of a zone that is not there yet.
         let mut rest = compose.into_iter().peekable();
@@ -244,21 +274,20 @@ impl Engine {
 
     /// Publishes what was fetched as it came, where nothing is to be composed into it; the rest is returned.
     fn publish_arrivals(&mut self, compose: Vec<Name>) -> Vec<Name> {
-        let mut arrivals = std::mem::take(&mut self.arrivals);
-        let mut ready = vec![];
-        let rest = compose.into_iter().filter_map(|apex| {
-            let source = self.sources.zones.get(&apex);
-            let as_it_came = source.is_some_and(|source| source.fetched().is_some() && source.is_left_alone());
-            match arrivals.remove(&apex).filter(|_| as_it_came) {
-                Some(Arrival { zone, findings }) => {
-                    let change = Change::Fetched { apex, zone, findings };
-                    ready.push(self.publisher.prepare(change));
-                    None
+        let (mut ready, mut rest) = (vec![], vec![]);
+        for apex in compose {
+            match self.arrivals.get_mut(&apex) {
+                Some(waiting) if self.sources.is_as_it_came(&apex) => {
+                    waiting.published = true;
+                    let Arrival { zone, findings } = waiting.arrival.clone();
+                    if waiting.stored {
+                        self.arrivals.remove(&apex);
+                    }
+                    ready.push(self.publisher.prepare(Change::Fetched { apex, zone, findings }));
                 }
-                None => Some(apex),
+                _ => rest.push(apex),
             }
-        });
-        let rest = rest.collect();
+        }
         self.publish_batch(ready);
         rest
     }

@@ -34,7 +34,7 @@ use crate::control::{self, ControlError, Pending};
 use crate::exchange::Exchange;
 use crate::publish::{Publisher, SharedZones, StoreError};
 use crate::server::systemd::Notifier;
-use crate::server::{BindError, Encrypted, Inherited, Listen, RateLimit, Running, Server};
+use crate::server::{self, BindError, Encrypted, Inherited, Listen, RateLimit, Running, Server};
 use crate::signer::SignerError;
 use crate::transfer::Ledger;
 use crate::watch::{self, Root, WatchError, Watcher};
@@ -154,6 +154,8 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
     let running = bound
         .run(Arc::clone(&engine.zones), settings)
         .map_err(StartError::System)?;
+    // From here on this thread composes; the threads that answer have started.
+    server::give_way();
     let notifier = Notifier::from_env();
     let mut loading = Loading::new(&notifier, &signals);
     if !engine.load(listed, &mut |progress| loading.go_on(progress)) {

@@ -230,6 +230,12 @@ impl Sources {
         }
     }
 
+    /// Is the zone fetched, and is nothing to be composed into it?
+    pub(super) fn is_as_it_came(&self, apex: &Name) -> bool {
+        let source = self.zones.get(apex);
+        source.is_some_and(|source| source.fetched().is_some() && source.is_left_alone())
+    }
+
     /// Signing domains that are remembered although no file may be left.
     pub(super) fn remember_domains(&mut self, domains: impl Iterator<Item = Name>) {
         for domain in domains {

@@ -32,6 +32,7 @@ pub use status::{Known, SecondaryStatus, ZoneStatus, spoken};
 pub use witness::{Sought, Witness};
 
 use crate::publish::SharedZones;
+use crate::server::give_way;
 use crate::tls::SharedContext;
 use crate::transfer::{Ledger, SharedPolicies};
 use crate::tsig::SharedKeyring;
@@ -87,6 +88,7 @@ impl Exchange {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("exchange")
+            .on_thread_start(give_way)
             .enable_all()
             .build()?;
         let shared = Arc::new(Shared {

@@ -4,6 +4,7 @@
 //! When and why is [`super::refresher`]'s matter; how it ended is told to it as [`Ended`].
 
 use super::primary::{self, Failure};
+use super::refresher::{Event, Tell};
 use super::{Shared, stored};
 use crate::catalog;
 use crate::finding::Finding;
@@ -25,19 +26,13 @@ const AT_ONCE: usize = 32;
 /// The least of a SOA's timers that is heeded.
 pub(super) const LEAST_TIMER: Duration = Duration::from_secs(1);
 
-/// A version of a zone as it came, ready to be served if nothing is to be composed into it.
+/// A version of a zone as it came, ready to be served if nothing is to be composed into it; it is not stored yet.
 #[derive(Debug, Clone)]
 pub struct Arrival {
     /// The zone.
     pub zone: Arc<Zone>,
     /// What the operator should know of it.
     pub findings: Vec<Finding>,
-}
-
-impl Arrival {
-    pub(super) fn soa(&self) -> Option<Record> {
-        self.zone.records().next()
-    }
 }
 
 /// What each primary was last said to give nothing for.
@@ -48,7 +43,7 @@ pub(super) type Troubles = Arc<Mutex<HashMap<SocketAddr, String>>>;
 pub(super) enum Ended {
     Loaded(Option<(Record, Option<SystemTime>)>),
     Confirmed(Remote, SystemTime),
-    Stored(Remote, Arrival, SystemTime),
+    Stored(Remote, Record, SystemTime),
     Failed,
 }
 
@@ -96,6 +91,7 @@ pub(super) struct Refresh {
     /// When that was confirmed.
     pub(super) confirmed: Option<SystemTime>,
     pub(super) troubles: Troubles,
+    pub(super) tell: Tell,
 }
 
 impl Refresh {
@@ -104,9 +100,9 @@ impl Refresh {
         for remote in primaries {
             let _turn = self.turns.take(remote.address).await;
             match self.ask(remote).await {
-                Ok(Answer::Newer(arrival, at)) => {
+                Ok(Answer::Newer(soa, at)) => {
                     self.tell_success(remote);
-                    return Ended::Stored(remote.clone(), arrival, at);
+                    return Ended::Stored(remote.clone(), soa, at);
                 }
                 Ok(Answer::Same(at)) => match self.confirm(at).await {
                     Ok(()) => {
@@ -194,17 +190,17 @@ impl Refresh {
             }
         };
         let count = records.len();
-        let (arrival, at) = self.store(records, expire).await?;
+        let (soa, at) = self.store(records, expire).await?;
         tracing::info!(
             zone = %self.apex,
-            serial = arrival.zone.serial(),
+            serial = serial_of(&soa),
             primary = %remote,
             kind,
             records = count,
             ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "zone fetched"
         );
-        Ok(Answer::Newer(arrival, at))
+        Ok(Answer::Newer(soa, at))
     }
 
     fn tell_unusable(&self, remote: &Remote, reason: &dyn fmt::Display) {
@@ -224,21 +220,25 @@ impl Refresh {
         }
     }
 
-    /// Stores the records if they make a zone; returns that and when it was confirmed.
-    async fn store(&self, records: Vec<Record>, expire: Option<u32>) -> Result<(Arrival, SystemTime), Refused> {
-        let (apex, path) = (self.apex.clone(), self.path.clone());
+    /// Tells of the records if they make a zone, and stores them; returns its SOA and when it was confirmed.
+    async fn store(&self, records: Vec<Record>, expire: Option<u32>) -> Result<(Record, SystemTime), Refused> {
+        let (apex, path, tell) = (self.apex.clone(), self.path.clone(), Arc::clone(&self.tell));
         on_a_thread(move || {
+            let soa = records.first().cloned().ok_or(Refused::Disordered)?;
             let (zone, findings) = Zone::build(&apex, &records, &[]).map_err(|error| Refused::NoZone(error.0.what))?;
-            let records: Vec<Record> = zone.records().collect();
             if zone.is_catalog() {
                 // RFC 9432 §5.1: a broken one changes nothing.
+                let records: Vec<Record> = zone.records().collect();
                 catalog::members(&apex, &records).map_err(Refused::Catalog)?;
+            } else {
+                // Queries need not wait for the disk: what a crash takes is fetched again.
+                let zone = Arc::new(zone);
+                tell(Event::Arrived(apex.clone(), Arrival { zone, findings }));
             }
-            let at = records.first().map(|soa| confirmed_at(soa, expire, SystemTime::now()));
-            let at = at.ok_or(Refused::Disordered)?;
+            let at = confirmed_at(&soa, expire, SystemTime::now());
             stored::write(&path, &records, at)?;
-            let zone = Arc::new(zone);
-            Ok((Arrival { zone, findings }, at))
+            tell(Event::Stored(apex));
+            Ok((soa, at))
         })
         .await
     }
@@ -248,8 +248,8 @@ impl Refresh {
 enum Answer {
     /// What we have is the newest.
     Same(SystemTime),
-    /// Another version is stored.
-    Newer(Arrival, SystemTime),
+    /// Another version is stored, with this SOA.
+    Newer(Record, SystemTime),
 }
 
 /// Why a primary's answer changes nothing.
@@ -267,7 +267,10 @@ enum Refused {
     Catalog(catalog::Broken),
     #[error("it sends something else than the zone")]
     Disordered,
-    #[error("the zone cannot be stored: {0}; is the disk full, or the state directory not writable?")]
+    #[error(
+        "the zone cannot be stored: {0}, so a restart would bring back the version of before; is the disk full, or the \
+         state directory not writable?"
+    )]
     Store(#[from] std::io::Error),
 }
 

@@ -2,8 +2,8 @@
 //! expires (RFC 1034 §4.3.5, RFC 1996, RFC 7314).
 //!
 //! One task knows all of them and the time; each refresh is a task of its own, a limited number at a time with each
-//! primary, so that one that is silent holds up its own zones only. What arrives is stored first ([`super::stored`])
-//! and then told as an [`Event`]; whoever serves reads it from there.
+//! primary, so that one that is silent holds up its own zones only. What arrives is told as an [`Event`], so that it can
+//! be served, then stored ([`super::stored`]) and told of again: whoever composes something into it reads it from there.
 
 use super::refresh::{Arrival, Ended, LEAST_TIMER, Refresh, Troubles, Turns, timer};
 use super::status::spoken;
@@ -33,8 +33,10 @@ const LONGEST_RETRY: Duration = Duration::from_secs(600);
 /// What became of a zone that this server is a secondary of.
 #[derive(Debug)]
 pub enum Event {
-    /// Another version of it is stored, and is this.
+    /// Another version of it, no catalog, has come; [`Event::Stored`] follows, unless the disk is full.
     Arrived(Name, Arrival),
+    /// Another version of it is stored.
+    Stored(Name),
     /// No primary has confirmed it for as long as its SOA allows.
     Expired(Name),
 }
@@ -330,6 +332,7 @@ impl Manager {
             ours: zone.soa.clone().filter(|_| !zone.expired),
             confirmed: zone.confirmed,
             troubles: Arc::clone(&zone.troubles),
+            tell: Arc::clone(&self.tell),
         };
         let (primaries, done) = (zone.primaries.clone(), self.done.clone());
         tokio::spawn(async move {
@@ -350,18 +353,19 @@ impl Manager {
             Ended::Loaded(Some((soa, confirmed))) => (zone.soa, zone.confirmed) = (Some(soa), confirmed),
             Ended::Loaded(None) => {}
             Ended::Confirmed(by, at) => zone.good(by, at),
-            Ended::Stored(by, arrival, at) => {
-                zone.soa = arrival.soa();
+            Ended::Stored(by, soa, at) => {
+                zone.soa = Some(soa);
                 zone.good(by, at);
-                (self.tell)(Event::Arrived(apex.clone(), arrival));
             }
             Ended::Failed => zone.failures += 1,
         }
         let since_1970 = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         self.shared.ledger.expires(&apex, zone.expires().map(since_1970));
-        let wait = match zone.again {
-            true => LEAST_GAP,
-            false => zone.wait(succeeded),
+        let wait = match (zone.again, zone.begun) {
+            // Nobody has been asked yet.
+            (_, None) => Duration::ZERO,
+            (true, _) => LEAST_GAP,
+            (false, _) => zone.wait(succeeded),
         };
         zone.due = Instant::now() + wait;
         self.timers.insert((zone.due, apex.clone()));

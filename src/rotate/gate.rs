@@ -88,7 +88,67 @@ pub fn wait(key: &KeyState, negative_ttl: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::seen;
+    use super::*;
+    use crate::keys::Algorithm;
+    use crate::name::Name;
+    use crate::publish::Course;
+
+    fn key(selector: &str, stage: Stage, since: u64) -> KeyState {
+        KeyState {
+            domain: Name::from_text("example.org").unwrap(),
+            selector: selector.into(),
+            record: "v=DKIM1; p=AAAA".into(),
+            stage,
+            since,
+            source: String::new(),
+            algorithm: Algorithm::Ed25519,
+            fingerprint: [0; 32],
+            course: Course {
+                spent: stage == Stage::Retiring,
+                ..Course::default()
+            },
+        }
+    }
+
+    #[test]
+    fn the_gate_opens_after_the_longest_memory_and_one_more_look() {
+        let mut new = key("new", Stage::Live, 100);
+        let look = |at, everywhere| Some(Sighting { at, everywhere });
+        assert_eq!(gate(&new, 300, look(100, true), 100), Gate::Shut, "not noted yet");
+        new.course.seen = Some(100);
+        assert_eq!(gate(&new, 300, look(100, true), 100), Gate::Waits { until: 401 });
+        new.course.old_ttl = 3600;
+        assert_eq!(gate(&new, 300, look(100, true), 100), Gate::Waits { until: 3701 });
+        for (last, expected) in [
+            (None, Gate::Shut),
+            (look(3700, true), Gate::Shut),
+            (look(3701, false), Gate::Shut),
+            (look(3701, true), Gate::Open),
+        ] {
+            assert_eq!(gate(&new, 300, last, 3702), expected, "{last:?}");
+        }
+        assert_eq!(
+            gate(&new, 300, look(3701, true), 3701 + FRESH + 1),
+            Gate::Shut,
+            "long ago"
+        );
+    }
+
+    #[test]
+    fn a_key_is_withdrawn_only_once_its_successors_are_seen_again() {
+        let keys = [key("old", Stage::Retiring, 100), key("new", Stage::Signing, 100)];
+        let unseen = |at: Option<u64>, now| -> usize {
+            let last_of = |_: &KeyState| at.map(|at| Sighting { at, everywhere: true });
+            unseen_successors(&keys, 50, &last_of, now).len()
+        };
+        assert_eq!(unseen(None, 149), 0, "its time is not over");
+        assert_eq!(unseen(None, 150), 1);
+        assert_eq!(unseen(Some(149), 151), 1, "seen before its time was over");
+        assert_eq!(unseen(Some(150), 151), 0);
+        assert_eq!(unseen(Some(150), 150 + FRESH + 1), 1, "long ago");
+        let nothing_signs = &keys[..1];
+        assert_eq!(unseen_successors(nothing_signs, 50, &|_| None, 150).len(), 0);
+    }
 
     #[test]
     fn what_was_seen_under_a_clock_that_was_ahead_is_seen_now() {

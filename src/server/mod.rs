@@ -30,6 +30,7 @@ mod guard;
 mod holder;
 mod inherit;
 mod limit;
+mod priority;
 mod running;
 pub mod systemd;
 mod tcp;
@@ -51,6 +52,7 @@ pub use error::BindError;
 pub use holder::Holder;
 pub use inherit::Inherited;
 pub use limit::RateLimit;
+pub use priority::give_way;
 pub use running::{Liveness, Running};
 
 pub use crate::publish::SharedZones;

@@ -1,23 +1,24 @@
 //! Records to a master file.
 
 use crate::record::{Record, text};
-use std::io;
+use std::{fmt, io};
 
 /// Writes records as a master file, one a line, absolute names, every line with its TTL and class.
 /// [`read`](super::read) gives the same records back; BIND, NSD and Knot read it too: types that one
 /// of them does not know are written by number (RFC 3597 §5).
 pub fn write(records: &[Record], out: &mut dyn io::Write) -> io::Result<()> {
-    let mut line = Vec::new();
+    let mut line = String::new();
     for record in records {
         line.clear();
-        write_line(record, &mut line)?;
-        out.write_all(&line)?;
+        // Text fails to be written only if a `Display` of ours fails.
+        write_line(record, &mut line).map_err(io::Error::other)?;
+        out.write_all(line.as_bytes())?;
     }
     Ok(())
 }
 
-fn write_line(record: &Record, line: &mut Vec<u8>) -> io::Result<()> {
-    use io::Write;
+fn write_line(record: &Record, line: &mut String) -> fmt::Result {
+    use fmt::Write;
     let Record {
         owner,
         rtype,

@@ -1,6 +1,7 @@
 //! Transfers that are wrong in one way each.
 
 use crate::common::transfers::send;
+use crate::common::wait_for;
 use crate::common::wire::{self, A, IN, child, name};
 use crate::fake::{FakePrimary, Script, a, answer, apex_of, good, notify, rcode_from, record, says, soa, version};
 use crate::{ZONE, house_fed_by, wait_for_version};
@@ -220,6 +221,27 @@ fn the_longest_names_and_records_are_taken() {
     assert_eq!(house.ask(&owner, A).answers(A), [[192, 0, 2, 255]]);
 }
 
+/// What came is served although the disk takes none of it, and kept as soon as it does.
+#[test]
+fn a_full_disk_keeps_no_version_from_being_served() {
+    let primary = FakePrimary::new(1);
+    let mut house = house_fed_by(primary.address, &[ZONE.to_owned()], "", None);
+    house.write("state/transferred", "in the way");
+    house.start(&[]);
+    wait_for_version(&house, ZONE, 1);
+    house.wait_for_log(0, "a restart would bring back the version of before");
+    house.remove("state/transferred");
+    assert!(house.command(&["reload"]).status.success());
+    let stored = house.path(format!("state/transferred/{ZONE}.zone"));
+    wait_for("what is kept", || stored.exists().then_some(()));
+    wait_for_version(&house, ZONE, 1);
+    house.kill();
+    primary.play(1, Arc::new(|_, _| std::thread::sleep(Duration::from_secs(60))));
+    house.start(&[ZONE]);
+    wait_for_version(&house, ZONE, 1);
+    house.assert_unharmed();
+}
+
 /// Primaries that accept and say nothing hold up their own zones, not those of others.
 #[test]
 fn silent_primaries_hold_up_nobody_else() {
@@ -228,7 +250,7 @@ fn silent_primaries_hold_up_nobody_else() {
     let zones: Vec<String> = (0..100).map(|number| format!("silent{number}.test")).collect();
     let mut house = house_fed_by(silent.address, &zones, "", None);
     house.start(&[]);
-    crate::common::wait_for("the silent one to be asked", || (silent.counts().1 >= 16).then_some(()));
+    wait_for("the silent one to be asked", || (silent.counts().1 >= 16).then_some(()));
     let lively = FakePrimary::new(1);
     let table = format!("[transfer]\nprimaries = [\"{}\"]\n", lively.address);
     house.write(&format!("zones/{ZONE}.toml"), table);

@@ -178,6 +178,9 @@ impl KeyView {
                     "{subject} is still needed by mail in flight; next: {}",
                     self.next_line()
                 ),
+                "signing" => {
+                    format!("{subject} is signed with; have the signer go on to another (`signpost key rotate`)")
+                }
                 _ => format!(
                     "{subject} is {}, and nothing tells that its signer has left it: switch the signer, and move the \
                      key's files away unless [[signer]] names the signer's tables",

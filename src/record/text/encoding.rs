@@ -97,8 +97,7 @@ pub(super) struct Quoted<'a>(pub(super) &'a [u8]);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-        f.write_char('"')?;
+        f.write_str("\"")?;
         let mut rest = self.0;
         while let Some(at) = rest.iter().position(|octet| !is_plain(*octet)) {
             let (plain, special) = rest.split_at(at);
@@ -110,7 +109,7 @@ impl fmt::Display for Quoted<'_> {
             rest = &special[1..];
         }
         f.write_str(std::str::from_utf8(rest).unwrap_or_default())?;
-        f.write_char('"')
+        f.write_str("\"")
     }
 }
 

@@ -166,3 +166,27 @@ fn a_record_beside_a_new_key_makes_it_wait_for_no_ttl() {
     domain.turn(START + 2);
     assert_eq!(domain.states[0].course.old_ttl, 3600, "the one before asked for more");
 }
+
+#[test]
+fn a_key_that_is_revoked_while_the_signer_goes_on_to_it_does_not_come_back() {
+    let mut domain = Domain {
+        files: vec![file("old", "AAAA"), file("new", "BBBB")],
+        ..Domain::default()
+    };
+    domain.turn(START);
+    let at = |domain: &Domain, selector: &str| domain.states.iter().position(|key| key.selector == selector).unwrap();
+    let (old, new) = (at(&domain, "old"), at(&domain, "new"));
+    domain.states[old].stage = Stage::Signing;
+    domain.states[new].course.switching = true;
+    let stages = |changed: Vec<KeyState>| -> Vec<(String, Stage)> {
+        changed.into_iter().map(|key| (key.selector, key.stage)).collect()
+    };
+    assert_eq!(
+        stages(switched(&domain.states, "new", START + 1)),
+        [("new".into(), Stage::Signing), ("old".into(), Stage::Retiring)]
+    );
+    domain.revoke("new", START + 1);
+    assert_eq!(stages(switched(&domain.states, "new", START + 2)), []);
+    let shown = domain.turn(START + 3).show;
+    assert!(shown.iter().any(|key| key.stage == KeyStage::Revoked), "{shown:?}");
+}
