@@ -2,21 +2,20 @@
 
 use signpost::cli::args::{KeyCommand, Purpose, SetupCommand, VerifyOptions, ZoneCommand};
 use signpost::cli::lines::Lines;
+use signpost::cli::output::{complain, refuse, say, start_log};
 use signpost::cli::{Args, Command, Exit, Paint, check, man};
-use signpost::config::{Config, ConfigError, LogLevel, find};
-use signpost::control::{self, ControlError, Request};
+use signpost::config::{Config, find};
+use signpost::control::{self, GivenUp, Request};
 use signpost::daemon;
 use signpost::doctor::machine::Machine;
 use signpost::doctor::{self, setup};
 use signpost::finding::Finding;
 use signpost::name::Name;
 use signpost::verify::{self, reply, report};
-use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime};
-use tracing_subscriber::filter::LevelFilter;
+use std::time::{Duration, SystemTime};
 
 fn main() -> ExitCode {
     let args = match Args::read(std::env::args_os()) {
@@ -37,14 +36,7 @@ fn run(args: &Args) -> Exit {
     }
     let config = match find::locate(args.config.as_deref()).and_then(|path| find::load(&path)) {
         Ok(config) => config,
-        Err(error) => {
-            let excerpt = error
-                .excerpt
-                .as_ref()
-                .map(|excerpt| format!("\n{excerpt}"))
-                .unwrap_or_default();
-            return complain(&format!("{error}{excerpt}"), Exit::Config);
-        }
+        Err(error) => return refuse(&error),
     };
     match args.command() {
         Command::Serve => serve(config),
@@ -104,27 +96,6 @@ fn serve(config: Config) -> Exit {
     }
 }
 
-/// Events go to standard error, one a line. A service's journal adds the time itself.
-fn start_log(level: LogLevel) {
-    let level = match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    if std::env::var_os("JOURNAL_STREAM").is_some() {
-        log.without_time().init()
-    } else {
-        log.init()
-    }
-}
-
 fn judge(config: Config, json: bool) -> Exit {
     let mut checked = match daemon::check(config) {
         Ok(checked) => checked,
@@ -150,7 +121,7 @@ fn report(findings: &mut [Finding], scope: &str, json: bool) -> Exit {
 /// Judges the mail machine, with Signpost's configuration if there is one that can be read.
 fn diagnose(config: Option<&Path>, root: Option<PathBuf>, json: bool) -> Exit {
     let machine = Machine::at(root.unwrap_or_else(|| PathBuf::from("/")));
-    let (config, fault) = match nearby_config(&machine, config) {
+    let (config, fault) = match find::nearby(config, machine.installed_config().as_deref()) {
         Ok(config) => (config, None),
         Err(error) => (None, Some(error.finding())),
     };
@@ -161,57 +132,40 @@ fn diagnose(config: Option<&Path>, root: Option<PathBuf>, json: bool) -> Exit {
 
 /// Shows what is missing, and writes it if that was asked for.
 fn set_up(config: Option<&Path>, command: SetupCommand) -> Exit {
-    let (root, write) = match &command {
-        SetupCommand::Opendkim { root, write } | SetupCommand::Postfix { root, write, .. } => (root.clone(), *write),
-    };
-    let machine = Machine::at(root.unwrap_or_else(|| PathBuf::from("/")));
+    let (SetupCommand::Opendkim { change } | SetupCommand::Postfix { change, .. }) = &command;
+    let machine = Machine::at(change.root.clone().unwrap_or_else(|| PathBuf::from("/")));
     let plan = match command {
-        SetupCommand::Opendkim { .. } => match nearby_config(&machine, config) {
+        SetupCommand::Opendkim { .. } => match find::nearby(config, machine.installed_config().as_deref()) {
             Ok(config) => setup::opendkim(&machine, config.as_ref()),
-            Err(error) => return complain(&error, Exit::Config),
+            Err(error) => return refuse(&error),
         },
-        SetupCommand::Postfix { throttle, .. } => match setup::postfix(&machine, throttle) {
-            Some(plan) => plan,
-            None => return complain(&"Postfix has no main.cf here; `apt-get install postfix`", Exit::Errors),
-        },
+        SetupCommand::Postfix { throttle, .. } => setup::postfix(&machine, throttle),
     };
-    if plan.is_empty() {
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(error) => return complain(&error, Exit::Errors),
+    };
+    if plan.is_empty() && !plan.is_declined() {
         say("nothing is missing\n");
     }
     say(&plan.to_string());
-    if write {
+    let mut exit = if plan.is_declined() { Exit::Errors } else { Exit::Fine };
+    if change.write {
         for written in plan.write(&machine, SystemTime::now()) {
             match written {
                 Ok(file) => say(&format!("{file}\n")),
-                Err(error) => return complain(&error, Exit::Errors),
+                // What was written before is to be put in force all the same.
+                Err(error) => {
+                    exit = complain(&error, Exit::Errors);
+                    break;
+                }
             }
         }
     } else if !plan.is_empty() {
         say("nothing was written; --write does it\n");
     }
     plan.advice().iter().for_each(|line| say(&format!("{line}\n")));
-    Exit::Fine
-}
-
-/// Signpost's configuration of a machine: the one that was named, else of this machine the one that `serve` would
-/// find, of another the installed one. `None` where there is none.
-fn nearby_config(machine: &Machine, given: Option<&Path>) -> Result<Option<Config>, ConfigError> {
-    let path = match given {
-        Some(given) => given.to_owned(),
-        None if machine.is_this() => match find::locate(None) {
-            Ok(path) => path,
-            Err(_) => return Ok(None),
-        },
-        None => {
-            let installed = find::CANDIDATES[1];
-            let path = machine.here(Path::new(installed));
-            if !path.exists() {
-                return Ok(None);
-            }
-            path
-        }
-    };
-    find::load(&path).map(Some)
+    exit
 }
 
 /// Sends an order to the running server and prints what it says.
@@ -235,37 +189,16 @@ fn key_new(domain: &Name, selector: Option<String>, algorithm: Option<String>, n
     }
 }
 
-/// Asks again and again until the answer is yes. A server that restarts meanwhile is waited for, and a key that was
-/// only just put into the key directory.
-fn wait(config: &Config, request: &Request, timeout: Duration) -> Exit {
-    const PAUSE: Duration = Duration::from_millis(500);
-    const SOON: Duration = Duration::from_secs(10);
-    let began = Instant::now();
-    let mut told = String::new();
-    loop {
-        let (why, given_up) = match control::ask(&config.state, request) {
-            Ok(reply) if reply.ok && !reply.amiss => {
-                say(&reply.text);
-                return Exit::Fine;
-            }
-            Ok(reply) if reply.ok || reply.later => (reply.text, None),
-            Ok(reply) => (reply.text, (began.elapsed() >= SOON).then_some(Exit::Errors)),
-            Err(error @ ControlError::NotAllowed(_)) => return complain(&error, Exit::NotRunning),
-            Err(error) => (error.to_string(), None),
-        };
-        // How long a thing has lasted is no news.
-        let news: String = why.chars().filter(|letter| !letter.is_ascii_digit()).collect();
-        if news != told {
-            eprintln!("waiting: {}", why.trim_end());
-            told = news;
+/// Waits until a key may be signed with, or may go.
+fn wait(config: &Config, gate: &Request, timeout: Duration) -> Exit {
+    match control::wait(&config.state, gate, timeout, |why| eprintln!("waiting: {why}")) {
+        Ok(text) => {
+            say(&text);
+            Exit::Fine
         }
-        if let Some(exit) = given_up {
-            return exit;
-        }
-        if began.elapsed() >= timeout {
-            return complain(&"it did not become safe in time", Exit::TryAgain);
-        }
-        std::thread::sleep(PAUSE);
+        Err(GivenUp::Refused) => Exit::Errors,
+        Err(error @ GivenUp::NotAllowed(_)) => complain(&error, Exit::NotRunning),
+        Err(error @ GivenUp::TooLate) => complain(&error, Exit::TryAgain),
     }
 }
 
@@ -277,40 +210,33 @@ fn examine(options: VerifyOptions) -> Exit {
         helo: options.helo,
         mail_from: options.mail_from,
     };
-    let examined = verify::Message::read(file.as_deref())
-        .and_then(|message| Ok((verify::verify(&message, delivery, options.dns)?, message)));
-    let (report, message) = match examined {
-        Ok(examined) => examined,
-        // Postfix keeps the message and asks again, or bounces it.
-        Err(error) if options.reply && error.is_temporary() => return complain(&error, Exit::TryAgain),
+    if options.reply {
+        let way = reply::Way {
+            from: options.reply_from,
+            sendmail: options.sendmail,
+        };
+        return match reply::answer(file.as_deref(), &delivery, options.dns, &way) {
+            Ok(said) => {
+                say(&format!("{said}\n"));
+                Exit::Fine
+            }
+            // Postfix keeps the message and asks again.
+            Err(error) if error.is_temporary() => complain(&error, Exit::TryAgain),
+            Err(error) => complain(&error, Exit::Errors),
+        };
+    }
+    let examined =
+        verify::Message::read(file.as_deref()).and_then(|message| verify::verify(&message, &delivery, options.dns));
+    let report = match examined {
+        Ok(report) => report,
         Err(error) => return complain(&error, Exit::Errors),
     };
-    if options.reply {
-        return answer(&message, &report, options.reply_from.as_deref(), &options.sendmail);
-    }
     if options.json {
         say(&report::json(&report));
     } else {
         say(&report::text(&report));
     }
     if report.all_pass() { Exit::Fine } else { Exit::Warnings }
-}
-
-fn answer(message: &verify::Message, report: &verify::Report, from: Option<&str>, sendmail: &Path) -> Exit {
-    let mail = match reply::compose(message, report, from) {
-        Ok(mail) => mail,
-        Err(why) => {
-            say(&format!("no report is sent: {why}\n"));
-            return Exit::Fine;
-        }
-    };
-    match reply::send(&mail, sendmail) {
-        Ok(()) => {
-            say(&format!("the report is sent to {}\n", report.session.mail_from));
-            Exit::Fine
-        }
-        Err(error) => complain(&error, Exit::TryAgain),
-    }
 }
 
 fn write_manual(dir: &Path) -> Exit {
@@ -328,16 +254,4 @@ fn write_manual(dir: &Path) -> Exit {
             Exit::Errors,
         ),
     }
-}
-
-/// A reader that went away (`signpost zone print … | head`) is no error.
-fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    let _gone = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
-fn complain(error: &dyn Display, exit: Exit) -> Exit {
-    let mut err = io::stderr().lock();
-    let _gone = writeln!(err, "signpost: {error}");
-    exit
 }

@@ -171,7 +171,7 @@ pub struct VerifyOptions {
     #[arg(long)]
     pub reply: bool,
     /// Who answers, with --reply: the From of the report
-    #[arg(long, value_name = "ADDRESS", requires = "reply")]
+    #[arg(long, value_name = "ADDRESS", requires = "reply", value_parser = replier)]
     pub reply_from: Option<String>,
     /// What sends it
     #[arg(long, value_name = "FILE", default_value = "/usr/sbin/sendmail", requires = "reply")]
@@ -185,28 +185,34 @@ pub enum SetupCommand {
     ///
     /// Shows, file by file, the lines that would go and come. What works is left as it is.
     Opendkim {
-        /// Write the files, each after a backup FILE.before-signpost-DATE
-        #[arg(long)]
-        write: bool,
-        /// Look at the machine whose root directory is DIR
-        #[arg(long, value_name = "DIR")]
-        root: Option<PathBuf>,
+        /// Where, and whether.
+        #[command(flatten)]
+        change: Change,
     },
 
     /// The milters of main.cf, so that all mail gets to OpenDKIM
     ///
-    /// Shows the lines that would go and come. What works is left as it is.
+    /// Shows the lines that would go and come. What works is left as it is. Where OpenDKIM has no socket that Postfix
+    /// could reach, it says what comes first, and ends with 2.
     Postfix {
-        /// Write the file, after a backup FILE.before-signpost-DATE
-        #[arg(long)]
-        write: bool,
-        /// Look at the machine whose root directory is DIR
-        #[arg(long, value_name = "DIR")]
-        root: Option<PathBuf>,
+        /// Where, and whether.
+        #[command(flatten)]
+        change: Change,
         /// Slow down mail to others, too: a pause between deliveries to a domain, few recipients each
         #[arg(long)]
         throttle: bool,
     },
+}
+
+/// Where a program is set up, and whether it is.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct Change {
+    /// Write what is shown, each file after a backup FILE.before-signpost-DATE
+    #[arg(long)]
+    pub write: bool,
+    /// Look at the machine whose root directory is DIR
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
 }
 
 /// What to do with zones.
@@ -378,6 +384,15 @@ fn selector(text: &str) -> Result<String, String> {
     match Name::from_text(text) {
         Ok(_) => Ok(text.to_ascii_lowercase()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What Postfix has for its recipient may be anything around an @, and is left out if it is no plain address; to fail
+/// for it would have Postfix return the message.
+fn replier(text: &str) -> Result<String, String> {
+    match text.contains('@') {
+        true => Ok(text.to_owned()),
+        false => Err("give an address, such as check-auth@example.org".to_owned()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! and from the table of options, [`exit`] is the list of exit codes. [`report`] renders what a server
 //! tells at its start and [`check`] what `signpost check` finds; both are pure: structs in, text out,
 //! so that they are tested without a terminal. [`lines`] fetches the line that a finding is about, and
-//! never one that could be a private key's. Nothing here reads a zone or opens a socket.
+//! never one that could be a private key's. [`output`] is where words go. Nothing here reads a zone or opens a socket.
 
 mod advice;
 pub mod args;
@@ -12,6 +12,7 @@ pub mod check;
 pub mod exit;
 pub mod lines;
 pub mod man;
+pub mod output;
 pub mod paint;
 pub mod report;
 

@@ -40,6 +40,17 @@ fn locate_among(given: Option<&Path>, candidates: &[&str]) -> Result<PathBuf, Co
         })
 }
 
+/// The configuration for who can do without: the `given` one, else the one that is found; on another machine, whose
+/// installed file is `elsewhere`, that one. `None` where there is none.
+pub fn nearby(given: Option<&Path>, elsewhere: Option<&Path>) -> Result<Option<Config>, ConfigError> {
+    let found = match (given, elsewhere) {
+        (Some(given), _) => Some(given.to_owned()),
+        (None, None) => locate(None).ok(),
+        (None, Some(installed)) => installed.exists().then(|| installed.to_owned()),
+    };
+    found.map(|path| load(&path)).transpose()
+}
+
 /// Reads `signpost.toml` from `path`.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let octets = read_file(path)?;
@@ -153,6 +164,17 @@ mod tests {
             locate_among(None, &["/nonexistent/a", there, "/"]).unwrap(),
             Path::new(there)
         );
+    }
+
+    #[test]
+    fn who_can_do_without_gets_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (there, missing) = (dir.path().join("signpost.toml"), dir.path().join("none.toml"));
+        std::fs::write(&there, "keys = \"k\"\n").unwrap();
+        assert!(nearby(None, Some(&missing)).unwrap().is_none());
+        assert!(nearby(None, Some(&there)).unwrap().is_some());
+        assert!(nearby(Some(&there), Some(&missing)).unwrap().is_some());
+        assert_eq!(nearby(Some(&missing), None).unwrap_err().fault, Fault::NotFound);
     }
 
     #[test]

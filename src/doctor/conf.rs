@@ -10,26 +10,30 @@ pub(super) const CONF: &str = "/etc/opendkim.conf";
 /// Files may include files, so deep and no deeper (opendkim.conf(5), `Include`).
 const MAX_DEPTH: usize = 5;
 
-/// Every option that OpenDKIM knows, as opendkim.conf(5) lists them.
-const KNOWN: &str = "AllowSHA1Only AlwaysAddARHeader AnonymousStatistics AuthservID AuthservIDWithJobID AutoRestart \
-    AutoRestartCount AutoRestartRate Background BaseDirectory BodyLengthDB BogusKey BogusPolicy Canonicalization \
+/// Every option that Debian's OpenDKIM starts with.
+const KNOWN: &str = "AllowSHA1Only AlwaysAddARHeader ATPSDomains ATPSHashAlgorithm AuthservID AuthservIDWithJobID AutoRestart \
+    AutoRestartCount AutoRestartRate Background BaseDirectory BodyLengthDB BogusKey Canonicalization \
     CaptureUnknownErrors ChangeRootDirectory ClockDrift Diagnostics DiagnosticDirectory DisableCryptoInit DNSConnect \
     DNSTimeout Domain DomainKeysCompat DontSignMailTo EnableCoredumps ExemptDomains ExternalIgnoreList \
-    FinalPolicyScript FixCRLF IdentityHeader IdentityHeaderRemove IgnoreMalformedMail Include InternalHosts \
+    FinalPolicyScript FixCRLF IgnoreMalformedMail Include InternalHosts \
     KeepAuthResults KeepTemporaryFiles KeyFile KeyTable LDAPAuthMechanism LDAPAuthName LDAPAuthRealm LDAPAuthUser \
     LDAPBindPassword LDAPBindUser LDAPDisableCache LDAPKeepaliveIdle LDAPKeepaliveInterval LDAPKeepaliveProbes \
     LDAPTimeout LDAPUseTLS LogResults LogWhy MTA MTACommand MacroList MaximumHeaders MaximumSignaturesToVerify \
     MaximumSignedBytes MilterDebug Minimum MinimumKeyBits Mode MultipleSignatures MustBeSigned Nameservers NoHeaderB \
     OmitHeaders On-BadSignature On-DNSError On-Default On-InternalError On-KeyNotFound On-NoSignature On-Security \
-    On-SignatureError OversignHeaders POPDBFile PeerList PidFile Quarantine QueryCache RedirectFailuresTo RemoveARAll \
+    On-SignatureError OversignHeaders PeerList PidFile Quarantine QueryCache RedirectFailuresTo RemoveARAll \
     RemoveARFrom RemoveOldSignatures ReplaceHeaders ReplaceRules ReportAddress ReportBccAddress RequestReports \
-    RequireSafeKeys RequiredHeaders ResignAll ResignMailTo ResolverConfiguration ResolverTracing ScreenPolicyScript \
+    RequireSafeKeys RequiredHeaders ResolverConfiguration ResolverTracing ScreenPolicyScript \
     SelectCanonicalizationHeader Selector SendReports SenderHeaders SenderMacro SetupPolicyScript SignHeaders \
-    SignatureAlgorithm SignatureTTL SigningTable SMTPURI Socket SoftStart SoftwareHeader Statistics StatisticsName \
-    StatisticsPolicyScript StatisticsPrefix StrictHeaders StrictTestMode SubDomains Syslog SyslogFacility SyslogName \
+    SignatureAlgorithm SignatureTTL SigningTable Socket SoftStart SoftwareHeader Statistics StatisticsName \
+    StatisticsPrefix StrictHeaders StrictTestMode SubDomains Syslog SyslogFacility SyslogName \
     SyslogSuccess TemporaryDirectory TestDNSData TestPublicKeys TrustAnchorFile TrustSignaturesFrom UMask \
-    UnboundConfigFile UnprotectedKey UnprotectedPolicy UserID VBR-Certifiers VBR-PurgeFields VBR-TrustedCertifiers \
+    UnprotectedKey UserID VBR-Certifiers VBR-PurgeFields VBR-TrustedCertifiers \
     VBR-TrustedCertifiersOnly VBR-Type WeakSyntaxChecks";
+
+/// Options of opendkim.conf(5) that are not in Debian's build: it starts with none of them.
+const NOT_BUILT: &str = "AnonymousStatistics BogusPolicy IdentityHeader IdentityHeaderRemove POPDBFile ResignAll \
+    ResignMailTo SMTPURI StatisticsPolicyScript UnboundConfigFile UnprotectedPolicy";
 
 /// An option as it is set, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,10 +67,13 @@ pub(super) enum DataSet {
 impl Conf {
     /// What `file` of the machine and those it includes set.
     pub(super) fn read(machine: &Machine, file: &Path) -> Self {
+        Self::of_text(machine, file, &machine.text(file).unwrap_or_default())
+    }
+
+    /// What `file` would set with this text.
+    pub(super) fn of_text(machine: &Machine, file: &Path, text: &str) -> Self {
         let mut conf = Self::default();
-        if let Some(text) = machine.text(file) {
-            conf.add(machine, file, &text, 0);
-        }
+        conf.add(machine, file, text, 0);
         conf
     }
 
@@ -95,7 +102,7 @@ impl Conf {
                             .push(Finding::error("opendkim-include", what, cure).at(place()));
                     }
                 }
-            } else if let Some(known) = known(name) {
+            } else if let Some(known) = find_in(KNOWN, name) {
                 self.settings.push(Setting {
                     name: known.to_owned(),
                     value: value.to_owned(),
@@ -103,8 +110,16 @@ impl Conf {
                     line: number,
                 });
             } else {
-                let what = format!("OpenDKIM knows no option `{name}` and does not start with it");
-                let cure = format!("did you mean {}? Else remove the line", nearest(name));
+                let (what, cure) = match find_in(NOT_BUILT, name) {
+                    Some(_) => (
+                        format!("`{name}` is not in Debian's build of OpenDKIM, which does not start with it"),
+                        "remove the line, unless this OpenDKIM is built with it".to_owned(),
+                    ),
+                    None => (
+                        format!("OpenDKIM knows no option `{name}` and does not start with it"),
+                        format!("did you mean {}? Else remove the line", nearest(name)),
+                    ),
+                };
                 self.findings
                     .push(Finding::error("opendkim-option", what, cure).at(place()));
             }
@@ -170,8 +185,8 @@ pub(super) fn option(line: &str) -> Option<(&str, &str)> {
     (!name.is_empty()).then(|| (name, value.trim()))
 }
 
-fn known(name: &str) -> Option<&'static str> {
-    KNOWN.split_whitespace().find(|known| known.eq_ignore_ascii_case(name))
+fn find_in(list: &'static str, name: &str) -> Option<&'static str> {
+    list.split_whitespace().find(|known| known.eq_ignore_ascii_case(name))
 }
 
 fn nearest(name: &str) -> &'static str {
@@ -185,9 +200,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Conf {
-        let mut conf = Conf::default();
-        conf.add(&Machine::at("/nonexistent"), Path::new(CONF), text, 0);
-        conf
+        Conf::of_text(&Machine::at("/nonexistent"), Path::new(CONF), text)
     }
 
     #[test]
@@ -205,6 +218,27 @@ mod tests {
         let codes: Vec<_> = conf.findings.iter().map(|finding| finding.code).collect();
         assert_eq!(codes, ["opendkim-option", "opendkim-option", "opendkim-include"]);
         assert!(conf.findings[0].cure.contains("Socket"));
+    }
+
+    /// OpenDKIM itself, asked about each name.
+    #[test]
+    fn debians_opendkim_knows_what_is_known_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("opendkim.conf");
+        let is_known = |name: &str| {
+            std::fs::write(&file, format!("{name} 1\n")).unwrap();
+            let mut opendkim = std::process::Command::new("/usr/sbin/opendkim");
+            let output = opendkim.arg("-n").arg("-x").arg(&file).output().unwrap();
+            !String::from_utf8_lossy(&output.stderr).contains("unrecognized parameter")
+        };
+        for name in KNOWN.split_whitespace() {
+            assert!(is_known(name), "{name}");
+        }
+        for name in NOT_BUILT.split_whitespace().chain(["Sokcet"]) {
+            assert!(!is_known(name), "{name}");
+            let conf = read(&format!("{name} 1\n"));
+            assert_eq!(conf.findings[0].what.contains("Debian's build"), name != "Sokcet");
+        }
     }
 
     #[test]

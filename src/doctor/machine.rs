@@ -4,6 +4,7 @@
 //! links are followed within its root, as the machine itself would. Only [`Machine::here`] makes a path
 //! of this system of it, for messages and for what opens a file.
 
+use crate::config::find;
 use crate::watch;
 use rustix::fs::{FileType, Mode};
 use std::io;
@@ -43,6 +44,11 @@ impl Machine {
     /// Is it the machine that this runs on? Of another nothing can be asked but its files.
     pub fn is_this(&self) -> bool {
         self.root == Path::new("/")
+    }
+
+    /// Signpost's configuration of another machine; on this one it is looked for.
+    pub fn installed_config(&self) -> Option<PathBuf> {
+        (!self.is_this()).then(|| self.here(Path::new(find::CANDIDATES[1])))
     }
 
     /// Where `path` of the machine is found from here.

@@ -2,11 +2,12 @@
 //! 3.2, 3.7 and 3.10)?
 
 use super::access::{self, Want};
-use super::conf::{CONF, DataSet};
+use super::conf::{CONF, Conf, DataSet};
 use super::machine::Machine;
 use super::signer::{self, Signer};
 use super::socket::Socket;
 use super::tables::{SigningKey, bare};
+use super::units::Unit;
 use crate::finding::{Finding, Place};
 use std::path::Path;
 
@@ -130,14 +131,7 @@ fn absent(machine: &Machine, signer: &Signer, path: &Path, cure: &str) -> Option
 /// A unit of `Type=forking` with `PIDFile=` is ended by systemd if the file does not appear.
 fn pid_file(machine: &Machine, signer: &Signer) -> Option<Finding> {
     let unit = signer.unit.as_ref()?;
-    let expected = unit
-        .value("PIDFile")
-        .filter(|_| unit.value("Type") == Some("forking"))?;
-    let set = unit.argument("-P").or_else(|| signer.conf.value("PidFile"));
-    let is_same = |set: &str| machine.real(Path::new(set)).ok() == machine.real(Path::new(expected)).ok();
-    if set.is_some_and(is_same) {
-        return None;
-    }
+    let (expected, set) = missing_pid_file(machine, unit, &signer.conf)?;
     let what = match set {
         Some(set) => format!("OpenDKIM writes its pid to {set}, and systemd waits for {expected}"),
         None => format!("OpenDKIM writes no pid, and systemd waits for {expected}"),
@@ -149,6 +143,21 @@ fn pid_file(machine: &Machine, signer: &Signer) -> Option<Finding> {
         None => Place::file(machine.here(&signer.file)),
     };
     Some(Finding::error("opendkim-pid-file", what, cure).at(place))
+}
+
+/// The file that systemd waits for and OpenDKIM does not write, and the one that it writes.
+pub(super) fn missing_pid_file<'a>(
+    machine: &Machine,
+    unit: &'a Unit,
+    conf: &'a Conf,
+) -> Option<(&'a str, Option<&'a str>)> {
+    let expected = unit
+        .value("PIDFile")
+        .filter(|_| unit.value("Type") == Some("forking"))?;
+    let set = unit.argument("-P").or_else(|| conf.value("PidFile"));
+    let real = |path: &str| machine.real(Path::new(path)).ok();
+    let is_same = set.is_some_and(|set| real(set) == real(expected));
+    (!is_same).then_some((expected, set))
 }
 
 /// Hosts whose mail is signed, or who may send as the domain unsigned.
@@ -178,7 +187,6 @@ fn hosts(machine: &Machine, signer: &Signer, option: &str, keys: &[SigningKey]) 
             Finding::note("opendkim-host-trusted", what).at(place.clone())
         })
         .collect();
-    let is_here = |entry: &str| ["localhost", "0.0.0.0/0", "::/0", "::1"].contains(&entry) || entry.starts_with("127.");
     if !entries.iter().any(|(entry, _)| is_here(entry)) {
         let what = "neither `127.0.0.1` nor `localhost` is among the internal hosts: mail of this machine is verified, \
                     not signed";
@@ -188,8 +196,13 @@ fn hosts(machine: &Machine, signer: &Signer, option: &str, keys: &[SigningKey]) 
     findings
 }
 
+/// Does this entry stand for this machine?
+pub(super) fn is_here(entry: &str) -> bool {
+    ["localhost", "0.0.0.0/0", "::/0", "::1"].contains(&entry) || entry.starts_with("127.")
+}
+
 /// The entries of a file of hosts, and where they stand.
-fn lines(machine: &Machine, path: &Path) -> Vec<(String, Place)> {
+pub(super) fn lines(machine: &Machine, path: &Path) -> Vec<(String, Place)> {
     let text = machine.text(path).unwrap_or_default();
     let here = machine.here(path);
     let entries = text

@@ -6,6 +6,7 @@ use super::accounts::{Account, Accounts};
 use super::conf::{CONF, Conf, DataSet};
 use super::machine::Machine;
 use super::postfix::files::expand;
+use super::postfix::settings::Settings;
 use super::postfix::{Listening, socket_node};
 use super::socket::Socket;
 use super::units::Unit;
@@ -14,6 +15,12 @@ use std::path::{Path, PathBuf};
 
 /// The settings of Debian's init script.
 pub(super) const DEFAULTS: &str = "/etc/default/opendkim";
+
+/// Where Debian's package has it listen, by both names of the folder.
+const PACKAGED: [&str; 2] = ["/run/opendkim/opendkim.sock", "/var/run/opendkim/opendkim.sock"];
+
+/// What is behind the name of a file that `signpost setup` replaced.
+pub(super) const BACKUP: &str = ".before-signpost-";
 
 /// What OpenDKIM is told.
 #[derive(Debug)]
@@ -43,6 +50,16 @@ impl Signer {
             return None;
         }
         let conf = Conf::read(machine, &file);
+        Some(Self::told(machine, accounts, (file, conf), unit))
+    }
+
+    /// By this configuration, whatever there is.
+    pub(super) fn told(
+        machine: &Machine,
+        accounts: &Accounts,
+        (file, conf): (PathBuf, Conf),
+        unit: Option<Unit>,
+    ) -> Self {
         let whole_file = || Place::file(machine.here(&file));
         let from_unit = |name: &str| {
             let unit = unit.as_ref()?;
@@ -68,7 +85,7 @@ impl Signer {
                 .map(|(socket, (_, place))| (socket.to_owned(), place.clone())),
             None => default_socket(machine),
         };
-        Some(Self {
+        Self {
             socket: socket.or_else(|| set("Socket")),
             group: group.unwrap_or_else(|| user_name.clone()),
             user_name,
@@ -77,7 +94,7 @@ impl Signer {
             unit,
             conf,
             file,
-        })
+        }
     }
 
     /// What Postfix has to reach; `None` if that cannot be told.
@@ -94,6 +111,32 @@ impl Signer {
             group: self.group.clone(),
             node: socket_node(user.uid, gid, umask),
         })
+    }
+
+    /// The socket, if Postfix can reach it from whatever roots it has.
+    pub(super) fn for_postfix(&self, machine: &Machine) -> Option<Socket> {
+        let (written, _) = self.socket.as_ref()?;
+        let socket = Socket::of_milter(written)?;
+        let postfix = Settings::of(machine).unwrap_or_default();
+        let roots = ["smtpd", "cleanup"].map(|program| postfix.chroot(program));
+        let is_hidden = match &socket {
+            Socket::Inet { .. } => false,
+            Socket::Unix(path) => roots.iter().flatten().any(|queue| !path.starts_with(queue)),
+        };
+        (!is_hidden).then_some(socket)
+    }
+
+    /// Where it listened before, or would as it comes: no other milter does there.
+    pub(super) fn former_sockets(&self, machine: &Machine) -> Vec<Socket> {
+        let folder = self.file.parent().unwrap_or(Path::new("/"));
+        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        let mut backups = machine.entries(folder);
+        backups.retain(|path| path.to_string_lossy().contains(&format!("/{name}{BACKUP}")));
+        let confs = backups.iter().map(|path| Conf::read(machine, path));
+        let set = confs.filter_map(|conf| Socket::of_milter(conf.value("Socket")?));
+        let unheeded = self.conf.value("Socket").and_then(Socket::of_milter);
+        let packaged = PACKAGED.map(|path| Socket::Unix(path.into()));
+        set.chain(unheeded).chain(packaged).collect()
     }
 
     /// The file of a data set of opendkim.conf, and where it is named.

@@ -172,10 +172,19 @@ fn signing_table(machine: &Machine, signer: &Signer, judged: &mut Judged) -> Opt
     let content = machine.read(&path).ok()?;
     let mut table = read_signing_table(&machine.here(&path), &content);
     judged.findings.append(&mut table.findings);
-    let (setting, DataSet::File { patterns: false, .. }) = signer.conf.data_set("SigningTable")? else {
+    let here = machine.here(&path);
+    let (setting, set) = signer.conf.data_set("SigningTable")?;
+    let DataSet::File { patterns: false, .. } = set else {
+        let idle = table.rows.iter().filter(|(_, row)| !fits_refile(&row.pattern));
+        judged.findings.extend(idle.map(|(line, row)| {
+            let pattern = &row.pattern;
+            let what = format!("`{pattern}` stands for no sender in a table of `refile:`: this mail is not signed");
+            let cure = format!("write `*@{}`", pattern.trim_start_matches('.'));
+            Finding::error("opendkim-pattern", what, cure).at(Place::line(&here, *line))
+        }));
         return Some((path, table));
     };
-    if let Some((line, row)) = table.rows.iter().find(|(_, row)| row.pattern.contains('*')) {
+    if let Some((line, row)) = table.rows.iter().find(|(_, row)| needs_refile(&row.pattern)) {
         let what = format!(
             "`{}` is a pattern, and without `refile:` OpenDKIM takes it to the letter: this mail is not signed",
             row.pattern
@@ -183,11 +192,20 @@ fn signing_table(machine: &Machine, signer: &Signer, judged: &mut Judged) -> Opt
         let at = setting.place(machine);
         let cure = format!("write `SigningTable refile:{}` in {at}", path.display());
         let finding = Finding::error("opendkim-pattern", what, cure);
-        judged
-            .findings
-            .push(finding.at(Place::line(machine.here(&path), *line)));
+        judged.findings.push(finding.at(Place::line(here, *line)));
     }
     Some((path, table))
+}
+
+/// Only `refile:` has wildcards. Any other table has an address, a host, `.domain`, `user@*` and `*`, to the letter
+/// (opendkim.conf(5), `SigningTable`).
+pub(super) fn needs_refile(pattern: &str) -> bool {
+    pattern != "*" && pattern.strip_suffix("@*").unwrap_or(pattern).contains('*')
+}
+
+/// What `refile:` holds a pattern against is a whole address.
+pub(super) fn fits_refile(pattern: &str) -> bool {
+    pattern.contains(['*', '@'])
 }
 
 /// The file of a table, if it is one and OpenDKIM can read it; what is amiss is told.
@@ -207,7 +225,13 @@ fn table_file(machine: &Machine, signer: &Signer, option: &str, judged: &mut Jud
 }
 
 /// Can OpenDKIM read this key, and will it?
-fn key_file(machine: &Machine, accounts: &Accounts, signer: &Signer, file: &Path, named: &Place) -> Vec<Finding> {
+pub(super) fn key_file(
+    machine: &Machine,
+    accounts: &Accounts,
+    signer: &Signer,
+    file: &Path,
+    named: &Place,
+) -> Vec<Finding> {
     let Some(user) = &signer.user else {
         return vec![];
     };

@@ -42,7 +42,6 @@ use crate::mail::dkim::NewKey;
 use crate::name::Name;
 use crate::watch;
 use map::Syntax;
-use opendkim::Tables;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -50,6 +49,7 @@ pub use discard::{all_held, discard, held, reveal};
 pub use error::{Fault, SignerError};
 pub use lock::lock;
 pub use make::{key_file, make};
+pub(crate) use opendkim::{Tables, written_path};
 
 /// From one key of a domain to the next.
 #[derive(Debug, Clone, Copy)]

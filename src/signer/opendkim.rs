@@ -15,7 +15,7 @@ use std::fs;
 use std::path::Path;
 
 /// Both tables, as they were at one moment.
-pub(super) struct Tables<'a> {
+pub(crate) struct Tables<'a> {
     keys: Text<'a, KeyRow>,
     signing: Text<'a, SigningRow>,
     /// The rows of the KeyTable, by their names.
@@ -31,7 +31,7 @@ struct Text<'a, Row> {
 type Planned = Result<Option<Vec<u8>>, SignerError>;
 
 impl<'a> Tables<'a> {
-    pub(super) fn read(keys: (&'a Path, &'a [u8]), signing: (&'a Path, &'a [u8])) -> Result<Self, SignerError> {
+    pub(crate) fn read(keys: (&'a Path, &'a [u8]), signing: (&'a Path, &'a [u8])) -> Result<Self, SignerError> {
         for (file, content) in [keys, signing] {
             if content.contains(&0) {
                 let what = "it is no text: a data base cannot be rewritten";
@@ -324,7 +324,7 @@ impl<'a> Tables<'a> {
     }
 
     /// Behind the last row of the domain; else before the first one that stands for many, for the first that fits counts.
-    fn place_in_signing(&self, domain: &Name, end: u32) -> u32 {
+    pub(crate) fn place_in_signing(&self, domain: &Name, end: u32) -> u32 {
         let rows = &self.signing.table.rows;
         let last = rows.iter().rev().find(|(_, row)| row.domain.as_ref() == Some(domain));
         let many = || rows.iter().find(|(_, row)| row.domain.is_none());
@@ -359,7 +359,7 @@ fn old_selector<'a>(switch: &Switch<'a>) -> &'a str {
 }
 
 /// The path as it is written into a KeyTable: absolute, for OpenDKIM has a working directory of its own.
-fn written_path(key: &Path) -> Result<String, SignerError> {
+pub(crate) fn written_path(key: &Path) -> Result<String, SignerError> {
     let absolute = std::path::absolute(key).map_err(|error| SignerError::io(key, "find it", error))?;
     let text = absolute.to_str().unwrap_or_default();
     match text.is_empty() || text.contains(|c: char| c.is_whitespace() || "#%".contains(c)) {

@@ -51,6 +51,14 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
+    /// Is it for what the message is, which whoever sent it can choose?
+    pub fn is_of_message(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge | Self::HeaderTooLarge | Self::NoHeader | Self::Broken(_)
+        )
+    }
+
     /// May it go better with the same message later?
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Resolver(_) | Self::TooSlow(_) | Self::Sendmail { .. })

@@ -7,6 +7,7 @@ use super::pra::responsible;
 use super::reason;
 use super::records::{Records, Scope};
 use super::resolver::{Dns, Texts};
+use crate::mail::dkim_public_key;
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::common::headers::Header;
 use mail_auth::common::resolver::ToFqdn;
@@ -18,38 +19,83 @@ use mail_auth::spf::verify::SpfParameters;
 use mail_auth::{
     AuthenticatedMessage, DkimOutput, DkimResult, DmarcResult, Error, IprevResult, Parameters, SpfOutput, SpfResult,
 };
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Each signature costs a query and a verification; a message with more of them is up to something (RFC 6376 §8.4).
 const MAX_SIGNATURES: usize = 10;
 
+/// How long one check may wait for the DNS. Two of them come one behind the other.
+const SHARE: Duration = Duration::from_secs(20);
+
 /// The name of this host in explanations (RFC 7208 §7.3); what stands there if it is not known.
 const HERE: &str = "unknown";
 
-/// Runs all checks; returns them and what the reader should know besides.
-pub(super) async fn evaluate(
-    dns: &Dns,
-    message: &Message,
-    session: &Session,
-) -> Result<(Vec<Check>, Vec<String>), VerifyError> {
+/// What came of all checks.
+pub(super) struct Evaluation {
+    pub(super) checks: Vec<Check>,
+    /// What the reader should know besides.
+    pub(super) notes: Vec<String>,
+    /// Is the envelope sender shown to be who sent it?
+    pub(super) is_proved: bool,
+}
+
+/// Runs all checks, each with its own share of time: a domain that is slow has errors in its report, and the report is
+/// made.
+pub(super) async fn evaluate(dns: &Dns, message: &Message, session: &Session) -> Result<Evaluation, VerifyError> {
     let mut parsed = AuthenticatedMessage::parse(message.octets()).ok_or(VerifyError::NoHeader)?;
     let mut notes = Vec::from_iter(bound_signatures(&mut parsed));
     refuse_sha1(&mut parsed);
-    let ((spf, spf_output), sender_id, dkim_output, iprev) = tokio::join!(
-        spf(dns, session),
-        sender_id(dns, message, session),
-        dns.authenticator.verify_dkim(&parsed),
-        iprev(dns, session),
+    let late = |method| Check::new(method, Verdict::TempError, "", reason::silent(None));
+    let (spf, sender_id, verified, iprev) = tokio::join!(
+        timeout(SHARE, spf(dns, session)),
+        timeout(SHARE, sender_id(dns, message, session)),
+        timeout(SHARE, dns.authenticator.verify_dkim(&parsed)),
+        timeout(SHARE, iprev(dns, session)),
     );
-    let (dkim, dmarc) = tokio::join!(
-        dkim(dns, &parsed, &dkim_output),
-        dmarc(dns, &parsed, session, &dkim_output, &spf_output),
-    );
-    let (dmarc, note) = dmarc;
+    let (spf, spf_output, note) = spf.unwrap_or_else(|_| {
+        let output = SpfOutput::new(session.domain().to_owned()).with_result(SpfResult::TempError);
+        (late(Method::Spf), output, None)
+    });
     notes.extend(note);
+    let signatures = verified.as_deref().unwrap_or_default();
+    let (dkim, dmarc) = tokio::join!(
+        timeout(SHARE, dkim(dns, &parsed, signatures)),
+        timeout(SHARE, dmarc(dns, &parsed, session, signatures, &spf_output)),
+    );
+    let (mut dmarc, note) = dmarc.unwrap_or_else(|_| (late(Method::Dmarc), None));
+    notes.extend(note);
+    // A signature that was not verified in time might have made it pass.
+    if verified.is_err() && dmarc.result == Verdict::Fail {
+        dmarc = late(Method::Dmarc);
+    }
     let mut checks = vec![spf, domain_keys(message)];
-    checks.extend(dkim);
-    checks.extend([sender_id, dmarc, iprev]);
-    Ok((checks, notes))
+    match verified.is_ok() {
+        true => checks.extend(dkim.unwrap_or_else(|_| vec![late(Method::Dkim)])),
+        false => checks.push(late(Method::Dkim)),
+    }
+    checks.extend([
+        sender_id.unwrap_or_else(|_| late(Method::SenderId)),
+        dmarc,
+        iprev.unwrap_or_else(|_| late(Method::Iprev)),
+    ]);
+    Ok(Evaluation {
+        checks,
+        notes,
+        is_proved: is_proved(session, &spf_output, signatures),
+    })
+}
+
+/// Is the envelope sender shown to be who sent it: by SPF, or a signature of its domain or one above?
+fn is_proved(session: &Session, spf: &SpfOutput, dkim: &[DkimOutput<'_>]) -> bool {
+    let domain = session.domain().to_ascii_lowercase();
+    let is_above = |signer: &str| {
+        let rest = domain.strip_suffix(&signer.to_ascii_lowercase());
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    let mut passed = dkim.iter().filter(|output| *output.result() == DkimResult::Pass);
+    spf.result() == SpfResult::Pass
+        || passed.any(|output| output.signature().is_some_and(|signature| is_above(&signature.d)))
 }
 
 /// Leaves the first signatures of those that can be read and of those that cannot.
@@ -75,7 +121,7 @@ fn refuse_sha1(message: &mut AuthenticatedMessage<'_>) {
         .extend(refused.map(|header| Header::new(header.name, header.value, unsupported())));
 }
 
-async fn spf(dns: &Dns, session: &Session) -> (Check, SpfOutput) {
+async fn spf(dns: &Dns, session: &Session) -> (Check, SpfOutput, Option<String>) {
     let records = Records::spf(dns, session.domain(), Scope::Spf).await;
     let parameters = SpfParameters::verify_mail_from(session.client_ip, &session.helo, HERE, &session.mail_from);
     let output = dns
@@ -89,12 +135,12 @@ async fn spf(dns: &Dns, session: &Session) -> (Check, SpfOutput) {
     let advice = reason::spf(
         &output,
         session.client_ip,
-        session.domain(),
-        records.fault.as_deref(),
+        reason::shown(session.domain()),
+        records.fault.as_ref(),
         &records.seen,
     );
     let check = Check::new(Method::Spf, verdict(output.result()), identity, advice).with_records(records.seen);
-    (check, output)
+    (check, output, records.note)
 }
 
 /// RFC 4406 §4: `check_host` of the purported responsible address.
@@ -113,8 +159,8 @@ async fn sender_id(dns: &Dns, message: &Message, session: &Session) -> Check {
     let advice = reason::sender_id(
         &output,
         session.client_ip,
-        domain,
-        records.fault.as_deref(),
+        reason::shown(domain),
+        records.fault.as_ref(),
         &records.seen,
     );
     let identity = format!("header.{}={address}", field.to_ascii_lowercase());
@@ -202,7 +248,9 @@ async fn key_records(dns: &Dns, name: &str) -> Vec<Seen> {
         name: name.to_string(),
         text: String::from_utf8_lossy(&text).into_owned(),
     };
-    texts.into_iter().map(seen).collect()
+    // What is no key was put there for other readers.
+    let keys = texts.into_iter().filter(|text| dkim_public_key(text).is_some());
+    keys.map(seen).collect()
 }
 
 async fn dmarc(
@@ -244,7 +292,7 @@ async fn dmarc(
         .filter_map(|output| Some(output.signature()?.d.as_str()))
         .collect();
     let spf_domain = (spf.result() == SpfResult::Pass).then_some(session.domain());
-    let advice = reason::dmarc(&output, author, spf_domain, &signed, records.fault.as_deref());
+    let advice = reason::dmarc(&output, author, spf_domain, &signed, &records);
     let check = Check::new(Method::Dmarc, verdict, format!("header.from={author}"), advice);
     (check.with_records(records.seen), records.note)
 }

@@ -9,9 +9,9 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::Path;
 
-/// Postfix takes 10 MB unless told otherwise; five times that is anybody's limit.
+/// Postfix takes 10 MB unless told otherwise (message_size_limit); hardly anybody says more than five times that.
 pub const MAX_MESSAGE: u64 = 50 * 1024 * 1024;
-/// Postfix cuts a header at 100 KB (header_size_limit).
+/// More than relays, filters and signers leave behind. Postfix bounds each field (header_size_limit), not the header.
 pub const MAX_HEADER: usize = 256 * 1024;
 /// More fields than any chain of relays leaves behind.
 pub const MAX_FIELDS: usize = 1000;

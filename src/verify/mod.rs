@@ -6,7 +6,9 @@
 //! DomainKeys signature. `reason` says why a check did not pass and what cures it. [`report`] renders what was found and
 //! [`reply`] sends it to who sent the message; both are pure but for the last step. `spam` asks SpamAssassin.
 //!
-//! It promises: no message, and no answer from the DNS, brings it down or holds it up for more than [`DEADLINE`].
+//! It promises: no message, and no answer from the DNS, brings it down; the DNS holds it up for [`DEADLINE`] at most, and
+//! each check for a share of that, so that one slow domain does not keep the others from being told. `spamc` may take
+//! 25 s more; how long sendmail takes over the report is between the operator and it.
 
 pub mod error;
 mod evaluate;
@@ -43,7 +45,7 @@ pub struct Delivery {
 }
 
 /// Examines a message; `dns` is whom to ask instead of the system's resolver.
-pub fn verify(message: &Message, delivery: Delivery, dns: Option<SocketAddr>) -> Result<Report, VerifyError> {
+pub fn verify(message: &Message, delivery: &Delivery, dns: Option<SocketAddr>) -> Result<Report, VerifyError> {
     let (session, mut notes) = delivery.complete(message)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -57,7 +59,11 @@ pub fn verify(message: &Message, delivery: Delivery, dns: Option<SocketAddr>) ->
             .await
             .map_err(|_| VerifyError::TooSlow(DEADLINE.as_secs()))?
     };
-    let (mut checks, more) = runtime
+    let evaluate::Evaluation {
+        mut checks,
+        notes: more,
+        is_proved,
+    } = runtime
         .block_on(async { tokio::spawn(evaluation).await })
         .map_err(|error| VerifyError::Broken(error.to_string()))??;
     notes.extend(more);
@@ -66,12 +72,24 @@ pub fn verify(message: &Message, delivery: Delivery, dns: Option<SocketAddr>) ->
         spam::Judgement::Note(note) => notes.push(note),
         spam::Judgement::Absent => {}
     }
-    Ok(Report { session, notes, checks })
+    Ok(Report {
+        session,
+        is_proved,
+        notes,
+        checks,
+    })
 }
 
 impl Delivery {
+    /// The envelope sender, without `<` and `>`: the one that was said, else that of the header.
+    fn sender(&self, message: &Message) -> Option<String> {
+        let written = || Some(message.named("Return-Path").next()?.text());
+        let sender = self.mail_from.clone().or_else(written)?;
+        Some(bare(&sender))
+    }
+
     /// Fills in what was not said.
-    fn complete(self, message: &Message) -> Result<(Session, Vec<String>), VerifyError> {
+    fn complete(&self, message: &Message) -> Result<(Session, Vec<String>), VerifyError> {
         let mut notes = Vec::new();
         let hop = message.last_hop();
         let client_ip = match (self.client_ip, &hop) {
@@ -88,8 +106,9 @@ impl Delivery {
         let said_there = hop
             .filter(|(address, _)| *address == client_ip)
             .and_then(|(_, name)| name);
-        let helo = match (self.helo.filter(|name| !name.is_empty()), said_there) {
-            (Some(name), _) => name,
+        let said = self.helo.as_ref().filter(|name| !name.is_empty());
+        let helo = match (said, said_there) {
+            (Some(name), _) => name.clone(),
             (None, Some(name)) => {
                 notes.push(format!("the HELO name {name} is that of the topmost Received field"));
                 name
@@ -99,16 +118,15 @@ impl Delivery {
                 "unknown".to_owned()
             }
         };
-        let mail_from = match (self.mail_from, message.named("Return-Path").next()) {
-            (Some(sender), _) => bare(&sender),
-            (None, Some(field)) => {
-                let sender = bare(&field.text());
+        let mail_from = match self.sender(message) {
+            Some(sender) if self.mail_from.is_some() => sender,
+            Some(sender) => {
                 notes.push(format!(
                     "the envelope sender <{sender}> is that of the field Return-Path"
                 ));
                 sender
             }
-            (None, None) => {
+            None => {
                 notes.push("no --mail-from and no Return-Path: the envelope sender is taken to be <>".to_owned());
                 String::new()
             }

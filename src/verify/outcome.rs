@@ -113,6 +113,8 @@ impl fmt::Display for Verdict {
 pub struct Advice {
     /// The reason, a clause.
     pub reason: String,
+    /// The words of others that belong to it, behind a colon.
+    pub quote: Option<String>,
     /// What to do; nothing for what is well.
     pub cure: Option<String>,
 }
@@ -122,6 +124,7 @@ impl Advice {
     pub fn fine(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
+            quote: None,
             cure: None,
         }
     }
@@ -130,7 +133,16 @@ impl Advice {
     pub fn cure(reason: impl Into<String>, cure: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
+            quote: None,
             cure: Some(cure.into()),
+        }
+    }
+
+    /// With what others say.
+    pub fn quoting(self, quote: Option<&str>) -> Self {
+        Self {
+            quote: quote.map(str::to_owned),
+            ..self
         }
     }
 }
@@ -155,6 +167,9 @@ pub struct Check {
     pub identity: String,
     /// Why.
     pub reason: String,
+    /// The words of others that belong to it: of a domain in its explanation, or in a record that is broken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quote: Option<String>,
     /// What to do; nothing if it passed.
     pub cure: Option<String>,
     /// The records it went by.
@@ -169,6 +184,7 @@ impl Check {
             result,
             identity: identity.into(),
             reason: advice.reason,
+            quote: advice.quote,
             cure: advice.cure,
             records: vec![],
         }
@@ -204,6 +220,9 @@ pub struct Report {
     /// The delivery.
     #[serde(flatten)]
     pub session: Session,
+    /// Is the envelope sender shown to be who sent it, by SPF or a signature of its domain?
+    #[serde(skip)]
+    pub is_proved: bool,
     /// What the reader should know about the examination itself.
     pub notes: Vec<String>,
     /// The checks, in the order of [`Method::ALL`].

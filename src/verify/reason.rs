@@ -1,6 +1,7 @@
 //! Why a check ended as it did, in words for the operator, and what cures it. Pure.
 
 use super::outcome::{Advice, Seen};
+use super::records::{Fault, Records};
 use mail_auth::common::crypto::CryptoError;
 use mail_auth::common::verify::VerifySignature;
 use mail_auth::dkim::{DkimError, Signature};
@@ -11,7 +12,7 @@ use std::net::IpAddr;
 const ASK_AGAIN: &str = "see that all name servers of the domain answer, and verify again";
 
 /// Of SPF (RFC 7208 §2.6).
-pub(super) fn spf(output: &SpfOutput, client: IpAddr, domain: &str, fault: Option<&str>, seen: &[Seen]) -> Advice {
+pub(super) fn spf(output: &SpfOutput, client: IpAddr, domain: &str, fault: Option<&Fault>, seen: &[Seen]) -> Advice {
     let add = format!(
         "if {client} is yours, list it in the record of {domain} ({}), or send through a server that is listed; else \
          the mail is not yours",
@@ -20,14 +21,17 @@ pub(super) fn spf(output: &SpfOutput, client: IpAddr, domain: &str, fault: Optio
     match output.result() {
         SpfResult::Pass => Advice::fine(format!("the record of {domain} allows {client}")),
         SpfResult::Fail => {
-            let said = output
-                .explanation()
-                .map(|text| format!(", and says: {text}"))
-                .unwrap_or_default();
-            Advice::cure(format!("the record of {domain} forbids {client} (-all){said}"), add)
+            let by = if is_by_all(seen, '-') { " (-all)" } else { "" };
+            let said = output.explanation();
+            let says = said.map_or("", |_| ", and says");
+            Advice::cure(format!("the record of {domain} forbids {client}{by}{says}"), add).quoting(said)
         }
-        SpfResult::SoftFail => Advice::cure(
+        SpfResult::SoftFail if is_by_all(seen, '~') => Advice::cure(
             format!("the record of {domain} does not list {client} and ends in ~all"),
+            add,
+        ),
+        SpfResult::SoftFail => Advice::cure(
+            format!("the record of {domain} says that {client} is probably none of its hosts (~)"),
             add,
         ),
         SpfResult::Neutral => Advice::cure(
@@ -41,21 +45,38 @@ pub(super) fn spf(output: &SpfOutput, client: IpAddr, domain: &str, fault: Optio
                  of signpost.toml"
             ),
         ),
-        SpfResult::PermError if seen.len() > 1 && fault.is_some_and(|fault| fault.starts_with("there are")) => {
-            Advice::cure(
-                fault.unwrap_or_default(),
-                "keep one of them, with the mechanisms of all (RFC 7208 §4.5)",
-            )
-        }
-        SpfResult::PermError => Advice::cure(
-            fault.map_or_else(
-                || "the record takes more than ten lookups (RFC 7208 §4.6.4)".to_owned(),
-                str::to_owned,
+        SpfResult::PermError => match fault {
+            Some(fault @ Fault::Several { .. }) => {
+                fault.advice("keep one of them, with the mechanisms of all (RFC 7208 §4.5)")
+            }
+            Some(fault) => fault.advice(mend(domain)),
+            None => Advice::cure(
+                "the record takes more than is allowed: more than ten lookups, 20 s, or more than ten names of an MX \
+                 (RFC 7208 §4.6.4); or a name with a macro, which it brings in, has no record",
+                mend(domain),
             ),
-            format!("mend the record of {domain}: `signpost check` judges it when it is in a zone here"),
-        ),
-        SpfResult::TempError => Advice::cure(fault.unwrap_or("a name server did not answer"), ASK_AGAIN),
+        },
+        SpfResult::TempError => silent(fault),
     }
+}
+
+fn mend(domain: &str) -> String {
+    format!("mend the record of {domain}: `signpost check` judges it when it is in a zone here")
+}
+
+/// Of what nobody answered, or not in time.
+pub(super) fn silent(fault: Option<&Fault>) -> Advice {
+    match fault {
+        Some(fault) => fault.advice(ASK_AGAIN),
+        None => Advice::cure("a name server did not answer, or not in time", ASK_AGAIN),
+    }
+}
+
+/// Is `all` the one mechanism of these records with this qualifier?
+fn is_by_all(seen: &[Seen], qualifier: char) -> bool {
+    let terms = seen.iter().flat_map(|seen| seen.text.split(' ').skip(1));
+    let mut own = terms.filter_map(|term| term.strip_prefix(qualifier));
+    own.all(|mechanism| mechanism.eq_ignore_ascii_case("all"))
 }
 
 /// Of Sender-ID, whose results are those of SPF for another address.
@@ -63,7 +84,7 @@ pub(super) fn sender_id(
     output: &SpfOutput,
     client: IpAddr,
     domain: &str,
-    fault: Option<&str>,
+    fault: Option<&Fault>,
     seen: &[Seen],
 ) -> Advice {
     let advice = spf(output, client, domain, fault, seen);
@@ -79,7 +100,7 @@ pub(super) fn sender_id(
 /// Of one signature (RFC 6376 §6.1).
 pub(super) fn dkim(error: Option<&Error>, signature: Option<&Signature>) -> Advice {
     let key = signature.map_or_else(String::new, |signature| {
-        format!("{}._domainkey.{}", signature.selector(), signature.domain())
+        shown(&format!("{}._domainkey.{}", signature.selector(), signature.domain())).to_owned()
     });
     let Some(error) = error else {
         return Advice::fine(format!("the signature verifies with the key at {key}"));
@@ -91,10 +112,12 @@ pub(super) fn dkim(error: Option<&Error>, signature: Option<&Signature>) -> Advi
             "publish it before it signs; Signpost does as soon as the key is in its key directory: see `signpost key list`",
         ),
         Error::Dns(DnsError::InvalidRecordType) => Advice::cure(
-            format!("the record at {key} is no key"),
+            format!("the record at {key} is no key, or its p= cannot be read"),
             "let it begin with v=DKIM1 and have a p=; Signpost writes it from the key itself",
         ),
-        Error::Dns(DnsError::Resolver(said)) => Advice::cure(format!("no answer for {key}: {said}"), ASK_AGAIN),
+        Error::Dns(DnsError::Resolver(said)) => {
+            Advice::cure(format!("no answer for {key}"), ASK_AGAIN).quoting(Some(said))
+        }
         Error::Crypto(CryptoError::IncompatibleAlgorithms) => Advice::cure(
             format!("the key at {key} is of another algorithm than the signature"),
             "give each algorithm a selector of its own (RFC 8463 §3)",
@@ -179,13 +202,8 @@ pub(super) fn several_authors() -> Advice {
 }
 
 /// Of DMARC (RFC 9989 §4.10): `spf` and `dkim` are the domains that passed.
-pub(super) fn dmarc(
-    output: &DmarcOutput,
-    author: &str,
-    spf: Option<&str>,
-    dkim: &[&str],
-    fault: Option<&str>,
-) -> Advice {
+pub(super) fn dmarc(output: &DmarcOutput, author: &str, spf: Option<&str>, dkim: &[&str], records: &Records) -> Advice {
+    let author = shown(author);
     let spf_said = spf.map_or("SPF did not pass".to_owned(), |domain| {
         format!("SPF passed for {domain}")
     });
@@ -216,17 +234,26 @@ pub(super) fn dmarc(
                 ),
             )
         }
-        DmarcResult::None => Advice::cure(
-            fault.map_or_else(
-                || format!("there is no DMARC record at _dmarc.{author} or above"),
-                |fault| format!("{fault}: they count as none"),
-            ),
-            format!(
+        DmarcResult::None => {
+            let publish = format!(
                 "publish one TXT record at _dmarc.{author}, such as \"v=DMARC1; p=none\"; Signpost composes it from \
                  [mail.dmarc]"
-            ),
-        ),
-        DmarcResult::TempError(_) => Advice::cure(fault.unwrap_or("a name server did not answer"), ASK_AGAIN),
+            );
+            match (&records.fault, records.seen.first()) {
+                (Some(fault), _) => {
+                    let advice = fault.advice(publish);
+                    let reason = format!("{}: they count as none", advice.reason);
+                    Advice { reason, ..advice }
+                }
+                // RFC 9989 §4.10.1; with a rua= it would count as p=none.
+                (None, Some(seen)) => Advice::cure(
+                    format!("the record at {} has no p= that is known: it counts as none", seen.name),
+                    "write p=none, p=quarantine or p=reject behind v=DMARC1; Signpost composes it from [mail.dmarc]",
+                ),
+                (None, None) => Advice::cure(format!("there is no DMARC record at _dmarc.{author} or above"), publish),
+            }
+        }
+        DmarcResult::TempError(_) => silent(records.fault.as_ref()),
         DmarcResult::PermError(error) => Advice::cure(
             format!("the DMARC record of {author} cannot be understood: {error}"),
             "let it be \"v=DMARC1; p=…\" with known words (RFC 9989 §4.7); Signpost composes it from [mail.dmarc]",
@@ -236,7 +263,9 @@ pub(super) fn dmarc(
 
 /// Of the name of an address (RFC 8601 §3).
 pub(super) fn iprev(result: &IprevResult, client: IpAddr, names: &[&str]) -> Advice {
-    let listed = names.join(", ");
+    // Who has the address gives it names, and may give it thousands.
+    const MAX_NAMES: usize = 4;
+    let listed = Vec::from_iter(names.iter().take(MAX_NAMES).map(|name| shown(name))).join(", ");
     let both_ways = format!(
         "have the hoster of {client} point its PTR at the name of the mail server, and give that name the address {client}"
     );
@@ -251,9 +280,20 @@ pub(super) fn iprev(result: &IprevResult, client: IpAddr, names: &[&str]) -> Adv
             Advice::cure(format!("{client} is {listed}, but that name has no address"), both_ways)
         }
         IprevResult::TempError(error) => {
-            Advice::cure(format!("no answer for the name of {client}: {error}"), ASK_AGAIN)
+            Advice::cure(format!("no answer for the name of {client}"), ASK_AGAIN).quoting(Some(&error.to_string()))
         }
         IprevResult::None => Advice::fine("not checked"),
+    }
+}
+
+/// A name of the message or of the DNS; what is none, such as a sentence, is not repeated.
+pub(super) fn shown(name: &str) -> &str {
+    const MAX_NAME: usize = 255;
+    let is_name = name.chars().all(|c| c.is_alphanumeric() || "-._".contains(c));
+    if is_name && name.len() <= MAX_NAME {
+        name
+    } else {
+        "(no domain name)"
     }
 }
 
@@ -282,6 +322,32 @@ mod tests {
         let output = SpfOutput::new("example.org".to_owned()).with_result(Fail);
         let advice = spf(&output, CLIENT, "example.org", Option::None, &[]);
         assert!(advice.cure.unwrap().contains("ip4:192.0.2.25"));
+    }
+
+    #[test]
+    fn what_forbids_is_told_if_it_is_all() {
+        let told = |result, texts: &[&str]| {
+            let seen = texts.iter().map(|text| Seen {
+                name: "example.org.".to_owned(),
+                text: (*text).to_owned(),
+            });
+            let output = SpfOutput::new("example.org".to_owned()).with_result(result);
+            let advice = spf(&output, CLIENT, "example.org", None, &Vec::from_iter(seen));
+            advice.reason
+        };
+        assert!(told(SpfResult::Fail, &["v=spf1 mx -all"]).ends_with("(-all)"));
+        assert!(!told(SpfResult::Fail, &["v=spf1 -ip4:192.0.2.25 -all"]).contains("-all"));
+        assert!(!told(SpfResult::Fail, &["v=spf1 redirect=a", "v=spf1 -a:b +all"]).contains("-all"));
+        assert!(told(SpfResult::SoftFail, &["v=spf1 mx ~all"]).ends_with("~all"));
+        assert!(!told(SpfResult::SoftFail, &["v=spf1 ~a mx -all"]).contains("all"));
+    }
+
+    #[test]
+    fn a_sentence_is_no_name() {
+        assert_eq!(shown("mail.bücher.example"), "mail.bücher.example");
+        for sentence in ["buy now", "http://a.example", &"a".repeat(256)] {
+            assert_eq!(shown(sentence), "(no domain name)");
+        }
     }
 
     #[test]

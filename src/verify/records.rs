@@ -5,13 +5,14 @@
 //! those of SPF (RFC 4406 §3.4). So the records are asked for here, chosen, and given to the evaluation in its cache;
 //! the report shows them.
 
-use super::outcome::Seen;
+use super::outcome::{Advice, Seen};
 use super::resolver::{Dns, Texts};
+use crate::mail::is_spf;
 use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::common::resolver::ToFqdn;
 use mail_auth::dmarc::Dmarc;
 use mail_auth::hickory_resolver::proto::op::ResponseCode;
-use mail_auth::spf::{Macro, Mechanism, Spf};
+use mail_auth::spf::{Macro, Mechanism, Qualifier, Spf};
 use mail_auth::{DnsError, Error, ResolverCache, Txt};
 use std::borrow::Borrow;
 use std::collections::{HashMap, VecDeque};
@@ -30,6 +31,44 @@ pub(super) enum Scope {
     Pra,
 }
 
+/// What is wrong with records, told more precisely than by the evaluation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// So many at one name.
+    Several { count: usize, name: String },
+    /// One that is brought in is not there.
+    Missing { name: String },
+    /// It is no record of its kind.
+    Broken { name: String, text: String },
+    /// Nobody says what is there.
+    Silent { name: String, said: String },
+    /// Nothing could be there.
+    NoName { name: String },
+}
+
+impl Fault {
+    /// What to say of it.
+    pub(super) fn advice(&self, cure: impl Into<String>) -> Advice {
+        let (reason, quote) = match self {
+            Self::Several { count, name } => (
+                format!("there are {count} records at {name}, and there may be only one"),
+                None,
+            ),
+            Self::Missing { name } => (
+                format!("there is no SPF record at {name}, which the record brings in"),
+                None,
+            ),
+            Self::Broken { name, text } => (
+                format!("the record at {name} cannot be understood"),
+                Some(text.as_str()),
+            ),
+            Self::Silent { name, said } => (format!("no answer for {name}"), Some(said.as_str())),
+            Self::NoName { name } => ("a name is none that the DNS could have".to_owned(), Some(name.as_str())),
+        };
+        Advice::cure(reason, cure).quoting(quote)
+    }
+}
+
 /// The records at some names, as far as they were asked for.
 #[derive(Default)]
 pub(super) struct Records {
@@ -37,7 +76,7 @@ pub(super) struct Records {
     /// What was found, for the report.
     pub(super) seen: Vec<Seen>,
     /// What is wrong with them, if that can be told more precisely than by the evaluation.
-    pub(super) fault: Option<String>,
+    pub(super) fault: Option<Fault>,
     /// What the reader should know.
     pub(super) note: Option<String>,
 }
@@ -46,8 +85,9 @@ impl Records {
     /// The SPF record of `domain` and those that it includes or redirects to.
     pub(super) async fn spf(dns: &Dns, domain: &str, scope: Scope) -> Self {
         let mut records = Self::default();
-        let mut names = VecDeque::from([domain.to_fqdn().into_owned()]);
-        while let Some(name) = names.pop_front() {
+        // Each with how it is brought in.
+        let mut names = VecDeque::from([(domain.to_fqdn().into_owned(), Way::Itself)]);
+        while let Some((name, way)) = names.pop_front() {
             if records.chosen.len() >= MAX_SPF_RECORDS || records.chosen.contains_key(name.as_str()) {
                 continue;
             }
@@ -58,22 +98,31 @@ impl Records {
             );
             if absent && !records.chosen.is_empty() {
                 // That of the domain itself may be missing; one that it includes may not (RFC 7208 §5.2).
-                records
-                    .fault
-                    .get_or_insert(format!("there is no SPF record at {name}, which the record brings in"));
+                records.fault.get_or_insert(Fault::Missing { name: name.clone() });
             }
             let parsed = found.and_then(|text| {
                 Spf::parse(&text).inspect_err(|_| {
                     let text = String::from_utf8_lossy(&text).into_owned();
-                    records
-                        .fault
-                        .get_or_insert(format!("the record at {name} cannot be understood: {text}"));
+                    let name = name.clone();
+                    records.fault.get_or_insert(Fault::Broken { name, text });
                 })
             });
+            let is_silent = matches!(parsed, Err(Error::Dns(DnsError::Resolver(_))));
             if let Ok(record) = &parsed {
-                names.extend(others(record));
+                let others: Vec<_> = others(record).collect();
+                if others.iter().any(|(_, other)| other.hides(way)) {
+                    records.note = Some(format!(
+                        "the record at {name} is brought in by an include that is not +, or has such a one, and another \
+                         is within: if that matches, which qualifier counts is not told as RFC 7208 §5.2 has it"
+                    ));
+                }
+                names.extend(others);
             }
             records.chosen.insert(name.into(), parsed.into());
+            // The evaluation comes to no result without it, and each of the others may take as long.
+            if is_silent {
+                break;
+            }
         }
         records
     }
@@ -102,7 +151,12 @@ impl Records {
                 Err(Error::ParseError) => none,
                 Err(error) => Err(error),
             };
+            let is_silent = matches!(parsed, Err(Error::Dns(DnsError::Resolver(_))));
             records.chosen.insert(name.into(), parsed.into());
+            // The walk ends there.
+            if is_silent {
+                break;
+            }
         }
         records
     }
@@ -120,8 +174,7 @@ impl Records {
             Texts::Refused => return Err(self.silent(name, "the server refuses to answer")),
             Texts::Failed(said) => return Err(self.silent(name, &said)),
             Texts::Malformed => {
-                self.fault
-                    .get_or_insert(format!("{name} is no name that the DNS could have"));
+                self.fault.get_or_insert(Fault::NoName { name: name.to_owned() });
                 return Err(Error::ParseError);
             }
         };
@@ -139,17 +192,18 @@ impl Records {
             0 => Err(Error::Dns(DnsError::InvalidRecordType)),
             1 => Ok(counting.swap_remove(0).1),
             count => {
-                self.fault = Some(format!(
-                    "there are {count} records at {name}, and there may be only one"
-                ));
+                let name = name.to_owned();
+                self.fault = Some(Fault::Several { count, name });
                 Err(Error::ParseError)
             }
         }
     }
 
     fn silent(&mut self, name: &str, said: &str) -> Error {
-        self.fault.get_or_insert(format!("no answer for {name}: {said}"));
-        Error::Dns(DnsError::Resolver(said.to_owned()))
+        let (name, said) = (name.to_owned(), said.to_owned());
+        let error = Error::Dns(DnsError::Resolver(said.clone()));
+        self.fault.get_or_insert(Fault::Silent { name, said });
+        error
     }
 }
 
@@ -174,13 +228,24 @@ impl ResolverCache<Box<str>, Txt> for Records {
     fn insert(&self, _: Box<str>, _: Txt, _: Instant) {}
 }
 
-/// Does a record begin with this version, and does it end there?
-fn tag_is(text: &[u8], version: &[u8]) -> bool {
-    let head = text.get(..version.len());
-    head.is_some_and(|head| head.eq_ignore_ascii_case(version))
-        && text
-            .get(version.len())
-            .is_none_or(|next| matches!(next, b' ' | b'\t' | b';'))
+/// How a record is brought in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It is that of the domain, or in its place by `redirect=`.
+    Itself,
+    /// By `include:`; with a qualifier of `+`?
+    Include { is_plus: bool },
+}
+
+impl Way {
+    /// mail-auth takes the innermost include that matches for the result and applies none of the qualifiers around it,
+    /// which makes no difference where all are `+`.
+    fn hides(self, outer: Self) -> bool {
+        let (Self::Include { is_plus: inner }, Self::Include { is_plus: outer }) = (self, outer) else {
+            return false;
+        };
+        !inner || !outer
+    }
 }
 
 /// The scopes of `spf2.0/…`, and what follows (RFC 4406 §3.1).
@@ -205,20 +270,24 @@ fn spf_text(text: &[u8], scope: Scope) -> Option<Vec<u8>> {
         let (_, terms) = sender_id(text)?;
         return Some([b"v=spf1", terms].concat());
     }
-    tag_is(text, b"v=spf1").then(|| text.to_vec())
+    is_spf(text).then(|| text.to_vec())
 }
 
-/// The names whose records a record brings in, as far as they have no macros in them.
-fn others(record: &Spf) -> impl Iterator<Item = String> {
+/// The names whose records a record brings in, as far as they have no macros in them, and how.
+fn others(record: &Spf) -> impl Iterator<Item = (String, Way)> {
     let includes = record
         .directives
         .iter()
         .filter_map(|directive| match &directive.mechanism {
-            Mechanism::Include { macro_string } => Some(macro_string),
+            Mechanism::Include { macro_string } => {
+                let is_plus = directive.qualifier == Qualifier::Pass;
+                Some((macro_string, Way::Include { is_plus }))
+            }
             _ => None,
         });
-    includes.chain(&record.redirect).filter_map(|name| match name {
-        Macro::Literal(name) => Some(std::str::from_utf8(name).ok()?.to_fqdn().into_owned()),
+    let redirect = record.redirect.iter().map(|name| (name, Way::Itself));
+    includes.chain(redirect).filter_map(|(name, way)| match name {
+        Macro::Literal(name) => Some((std::str::from_utf8(name).ok()?.to_fqdn().into_owned(), way)),
         _ => None,
     })
 }
@@ -269,7 +338,7 @@ mod tests {
         let (found, records) = chosen(&["v=spf1 mx -all", "v=spf1 a -all"], Scope::Spf);
         assert_eq!(found.unwrap_err(), Error::ParseError);
         assert_eq!(
-            records.fault.unwrap(),
+            records.fault.unwrap().advice("").reason,
             "there are 2 records at example.org., and there may be only one"
         );
         assert_eq!(records.seen.len(), 2);
@@ -292,9 +361,7 @@ mod tests {
     #[test]
     fn includes_and_redirects_are_followed() {
         let record = Spf::parse(b"v=spf1 include:_spf.example.net include:%{i}.x redirect=Other.example").unwrap();
-        assert_eq!(
-            others(&record).collect::<Vec<_>>(),
-            ["_spf.example.net.", "other.example."]
-        );
+        let named: Vec<String> = others(&record).map(|(name, _)| name).collect();
+        assert_eq!(named, ["_spf.example.net.", "other.example."]);
     }
 }

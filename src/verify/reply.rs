@@ -7,15 +7,56 @@
 use super::error::VerifyError;
 use super::message::Message;
 use super::outcome::Report;
-use super::report;
+use super::{Delivery, report};
 use std::io::Write;
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// RFC 5321 §4.5.3.1.3.
 const MAX_ADDRESS: usize = 254;
 /// The longest identifier that is repeated.
 const MAX_ID: usize = 200;
+
+/// Where the report comes from, and what takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// The address in From.
+    pub from: Option<String>,
+    /// The program.
+    pub sendmail: PathBuf,
+}
+
+/// Examines the message in `file`, or in standard input, and sends the report; returns what became of it. Whom it is
+/// for is decided before anybody is asked, and a message that cannot be examined has no report: to fail would have
+/// Postfix return it, whole, to a sender that may be forged.
+pub fn answer(
+    file: Option<&Path>,
+    delivery: &Delivery,
+    dns: Option<SocketAddr>,
+    way: &Way,
+) -> Result<String, VerifyError> {
+    let none = |why: String| Ok(format!("no report is sent: {why}"));
+    let examined = Message::read(file).and_then(|message| {
+        let sender = delivery.sender(&message).unwrap_or_default();
+        Ok(match recipient(&message, &sender) {
+            Err(why) => Err(why),
+            Ok(_) => {
+                let report = super::verify(&message, delivery, dns)?;
+                compose(&message, &report, way.from.as_deref()).map(|mail| (mail, sender))
+            }
+        })
+    });
+    match examined {
+        Ok(Ok((mail, sender))) => {
+            send(&mail, &way.sendmail)?;
+            Ok(format!("the report is sent to {sender}"))
+        }
+        Ok(Err(why)) => none(why),
+        Err(error) if error.is_of_message() => none(error.to_string()),
+        Err(error) => Err(error),
+    }
+}
 
 /// The mail to send, or why none is.
 pub fn compose(message: &Message, report: &Report, from: Option<&str>) -> Result<String, String> {
@@ -34,12 +75,18 @@ pub fn compose(message: &Message, report: &Report, from: Option<&str>) -> Result
     }
     mail += "Auto-Submitted: auto-replied\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n\
              Content-Transfer-Encoding: 8bit\n\n";
-    mail += "This is what a receiver finds in the message that you sent.\n\n";
-    Ok(mail + &report::text(report))
+    if report.is_proved {
+        mail += "This is what a receiver finds in the message that you sent.\n\n";
+        return Ok(mail + &report::text(report));
+    }
+    // It may go to somebody who has nothing to do with it: nobody is to have text of his own sent to others.
+    mail += "This is what a receiver finds in a message with your address as its sender. Neither SPF nor a signature of\n\
+             your domain shows that it is from you, so it is told without what others could have put into it.\n\n";
+    Ok(mail + &report::own_words(report))
 }
 
 /// Hands the mail to `sendmail`, with the null envelope sender.
-pub fn send(mail: &str, sendmail: &Path) -> Result<(), VerifyError> {
+fn send(mail: &str, sendmail: &Path) -> Result<(), VerifyError> {
     let failed = |reason: String| VerifyError::Sendmail {
         program: sendmail.display().to_string(),
         reason,
@@ -73,7 +120,8 @@ fn recipient<'r>(message: &Message, sender: &'r str) -> Result<&'r str, String> 
     if !is_address(sender) {
         return Err("the envelope sender is no plain address".to_owned());
     }
-    let local = sender.split('@').next().unwrap_or_default().to_ascii_lowercase();
+    // What is behind a plus is whom the mail was for: `l-bounces+alice=example.org@…`.
+    let local = sender.split(['@', '+']).next().unwrap_or_default().to_ascii_lowercase();
     let is_program = [
         "mailer-daemon",
         "postmaster",
@@ -83,7 +131,7 @@ fn recipient<'r>(message: &Message, sender: &'r str) -> Result<&'r str, String> 
         "no-reply",
     ]
     .contains(&&*local)
-        || local.starts_with("owner-")
+        || ["owner-", "bounce"].iter().any(|begin| local.starts_with(begin))
         || ["-request", "-owner", "-bounces", "-bounce"]
             .iter()
             .any(|end| local.ends_with(end));
@@ -164,6 +212,19 @@ mod tests {
     }
 
     #[test]
+    fn a_sender_that_may_be_forged_gets_no_text_of_others() {
+        let message = Message::from_octets(b"From: a@example.org\n\n").unwrap();
+        let mut report = example();
+        report.session.helo = "buy.example.net".to_owned();
+        report.checks[0].quote = Some("buy at example.net".to_owned());
+        assert!(compose(&message, &report, None).unwrap().contains("buy"));
+        report.is_proved = false;
+        let mail = compose(&message, &report, None).unwrap();
+        assert!(!mail.contains("buy") && !mail.contains("v=spf1"), "{mail}");
+        assert!(mail.contains("Summary of Results") && mail.contains("Cure:"), "{mail}");
+    }
+
+    #[test]
     fn nobody_is_answered_who_did_not_write() {
         for (header, sender, why) in [
             ("", "", "<>"),
@@ -175,6 +236,9 @@ mod tests {
             ("", "MAILER-DAEMON@example.org", "program"),
             ("", "owner-l@example.org", "list"),
             ("", "l-bounces@example.org", "list"),
+            ("", "l-bounces+alice=example.net@example.org", "list"),
+            ("", "bounce-17@example.org", "list"),
+            ("", "Bounces+17@example.org", "list"),
         ] {
             let refused = answer(header, sender).unwrap_err();
             assert!(refused.contains(why), "{header}{sender}: {refused}");

@@ -11,13 +11,30 @@ const THIN: &str = "----------------------------------------------------------\n
 const MAX_TEXT: usize = 900;
 const MAX_NAME: usize = 255;
 const MAX_RECORD: usize = 640;
+/// So many records of a check are shown: more are of no use to who reads, and whoever sent the message can have a
+/// thousand.
+const MAX_RECORDS: usize = 4;
 
 /// For people, on a terminal or in a mail: no octet of message or record reaches it raw.
 pub fn text(report: &Report) -> String {
     let mut out = String::new();
     // Writing into a String does not fail.
-    let _ = write(&mut out, report);
+    let _ = write(&mut out, report, Detail::All);
     out
+}
+
+/// The same for somebody who may have nothing to do with the message: our words alone, without records, explanations
+/// and names that whoever sent it could choose.
+pub fn own_words(report: &Report) -> String {
+    let mut out = String::new();
+    let _ = write(&mut out, report, Detail::OwnWords);
+    out
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    All,
+    OwnWords,
 }
 
 /// The same as one JSON object, on one line.
@@ -48,7 +65,7 @@ fn results(report: &Report) -> impl Iterator<Item = (Method, String)> {
         .filter_map(|method| Some((method, report.result(method)?.to_string())))
 }
 
-fn write(out: &mut String, report: &Report) -> std::fmt::Result {
+fn write(out: &mut String, report: &Report, detail: Detail) -> std::fmt::Result {
     heading(out, "Summary of Results");
     for (method, result) in results(report) {
         let label = format!("{} check:", method.title());
@@ -62,14 +79,16 @@ fn write(out: &mut String, report: &Report) -> std::fmt::Result {
     }
     out.push('\n');
     heading(out, "Details");
-    writeln!(out, "HELO hostname:  {}", plain(&report.session.helo))?;
+    if detail == Detail::All {
+        writeln!(out, "HELO hostname:  {}", plain(&report.session.helo))?;
+    }
     writeln!(out, "Source IP:      {}", report.session.client_ip)?;
     writeln!(out, "mail-from:      <{}>", plain(&report.session.mail_from))?;
-    for note in &report.notes {
+    for note in report.notes.iter().filter(|_| detail == Detail::All) {
         writeln!(out, "Note:           {}", plain(note))?;
     }
     for check in &report.checks {
-        details(out, check)?;
+        details(out, check, detail)?;
     }
     Ok(())
 }
@@ -81,20 +100,23 @@ fn heading(out: &mut String, title: &str) {
     out.push_str(RULE);
 }
 
-fn details(out: &mut String, check: &Check) -> std::fmt::Result {
+fn details(out: &mut String, check: &Check, detail: Detail) -> std::fmt::Result {
     write!(out, "\n{THIN}{} check details:\n{THIN}", check.check.title())?;
     writeln!(out, "Result:         {}", check.result)?;
-    if !check.identity.is_empty() {
+    if !check.identity.is_empty() && detail == Detail::All {
         writeln!(out, "ID(s) verified: {}", plain(&check.identity))?;
     }
-    writeln!(out, "Reason:         {}", plain(&check.reason))?;
+    let quote = check.quote.as_deref().filter(|_| detail == Detail::All);
+    let reason = quote.map_or_else(|| check.reason.clone(), |quote| format!("{}: {quote}", check.reason));
+    writeln!(out, "Reason:         {}", plain(&reason))?;
     if let Some(cure) = &check.cure {
         writeln!(out, "Cure:           {}", plain(cure))?;
     }
-    if !check.records.is_empty() {
-        writeln!(out, "DNS record(s):")?;
+    if check.records.is_empty() || detail == Detail::OwnWords {
+        return Ok(());
     }
-    for seen in &check.records {
+    writeln!(out, "DNS record(s):")?;
+    for seen in check.records.iter().take(MAX_RECORDS) {
         writeln!(
             out,
             "    {} TXT \"{}\"",
@@ -102,7 +124,10 @@ fn details(out: &mut String, check: &Check) -> std::fmt::Result {
             within(&seen.text, MAX_RECORD)
         )?;
     }
-    Ok(())
+    match check.records.len().saturating_sub(MAX_RECORDS) {
+        0 => Ok(()),
+        more => writeln!(out, "    … and {more} more"),
+    }
 }
 
 /// Text of others made harmless: no control characters, no more than a line.
@@ -144,6 +169,7 @@ pub(super) mod tests {
                 helo: "mail.example.org".to_owned(),
                 mail_from: "alice@example.org".to_owned(),
             },
+            is_proved: true,
             notes: vec!["the client address 192.0.2.99 is that of the topmost Received field".to_owned()],
             checks: vec![
                 check(
@@ -207,6 +233,32 @@ pub(super) mod tests {
             .retain(|check| check.result.is_good() || check.check == Method::DomainKeys);
         assert!(report.all_pass());
         assert!(!example().all_pass());
+    }
+
+    #[test]
+    fn of_many_records_a_few_are_shown() {
+        let mut report = example();
+        let seen = report.checks[0].records[0].clone();
+        report.checks[0].records = vec![seen; 1000];
+        let text = text(&report);
+        assert_eq!(text.matches("TXT \"v=spf1").count(), 4);
+        assert!(text.contains("    … and 996 more\n"), "{text}");
+    }
+
+    #[test]
+    fn our_own_words_have_none_of_others() {
+        let mut report = example();
+        report.session.helo = "buy.example.net".to_owned();
+        report.checks[0].quote = Some("buy at example.net".to_owned());
+        assert!(text(&report).contains("does not list 192.0.2.99: buy at example.net"));
+        let own = own_words(&report);
+        for words in ["buy", "v=spf1", "Received"] {
+            assert!(!own.contains(words), "{own}");
+        }
+        assert!(
+            own.contains("SPF check:          softfail") && own.contains("Cure:           list it"),
+            "{own}"
+        );
     }
 
     #[test]

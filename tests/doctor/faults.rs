@@ -76,6 +76,9 @@ faults! {
     };
     a_name_that_no_row_has: "opendkim-key-unknown", |m| m.append("etc/opendkim/SigningTable", "*@example.net other\n");
     a_pattern_in_a_plain_file: "opendkim-pattern", |m| m.replace(CONF, "SigningTable refile:", "SigningTable file:");
+    a_domain_without_a_pattern: "opendkim-pattern", |m| {
+        m.write("etc/opendkim/SigningTable", "*@example.org mail.example.org\nexample.net mail.example.org\n");
+    };
     a_key_that_is_not_there: "opendkim-key-unreadable", |m| {
         m.append("etc/opendkim/KeyTable", "two example.org:two:/etc/opendkim/example.org/two\n");
         m.append("etc/opendkim/SigningTable", "*@example.org two\n");

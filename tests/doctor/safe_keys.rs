@@ -4,14 +4,16 @@
 use crate::machine::{Machine, OPENDKIM};
 use std::process::Command;
 
-const MESSAGE: &str =
+pub(crate) const MESSAGE: &str =
     "From: a@example.org\r\nTo: b@example.net\r\nSubject: x\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\n\r\nx\r\n";
 
-/// Does OpenDKIM sign with the key, in the machine's /etc?
-fn signs(machine: &Machine) -> bool {
+/// What OpenDKIM does with a message, in the machine's /etc. It takes the sender for a stranger: no mode but `s` signs.
+pub(crate) fn told(machine: &Machine, message: &str) -> String {
+    machine.write("etc/message", message);
+    machine.write("etc/signing.conf", &(machine.read("etc/opendkim.conf") + "Mode s\n"));
     let script = format!(
         "mount --make-rprivate / && mount --bind {}/etc /etc && \
-         exec setpriv --reuid {OPENDKIM} --regid 107 --init-groups /usr/sbin/opendkim -x /etc/opendkim.conf -t /etc/message -v",
+         exec setpriv --reuid {OPENDKIM} --regid 107 --init-groups /usr/sbin/opendkim -x /etc/signing.conf -t /etc/message -vv",
         machine.root().display()
     );
     let output = Command::new("unshare")
@@ -20,13 +22,20 @@ fn signs(machine: &Machine) -> bool {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("mlfi_eo"), "{said}");
-    !said.contains("TEMPFAIL")
+    said
+}
+
+/// Does OpenDKIM sign with the key?
+fn signs(machine: &Machine) -> bool {
+    let said = told(machine, MESSAGE);
+    let signed = said.contains("'DKIM-Signature'");
+    assert_ne!(signed, said.contains("TEMPFAIL"), "{said}");
+    signed
 }
 
 #[test]
 fn opendkim_is_of_the_same_opinion() {
     let machine = Machine::good();
-    machine.write("etc/message", MESSAGE);
     machine.replace(
         "etc/group",
         "postfix:x:111:",

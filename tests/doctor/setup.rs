@@ -1,6 +1,7 @@
 //! `signpost setup`: what it writes, the doctor, OpenDKIM and Postfix themselves are content with.
 
 use crate::machine::{Machine, OPENDKIM, OPENDKIM_GROUP};
+use crate::safe_keys::{MESSAGE, told};
 use crate::tutorial;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -152,6 +153,180 @@ fn other_milters_stay() {
     assert_eq!(fs::read_to_string(&backup[0]).unwrap(), original);
 }
 
+/// A milter that nobody answers for holds up all mail.
+#[test]
+fn a_signer_that_postfix_cannot_reach_is_no_milter() {
+    let machine = with_a_key();
+    let declined = |machine: &Machine| {
+        let before = machine.contents();
+        for _ in 0..2 {
+            let output = machine.run(&["setup", "postfix", "--write"]);
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert!(said.contains("first `signpost setup opendkim --write`"), "{said}");
+            assert!(!said.contains("nothing is missing"), "{said}");
+        }
+        assert_eq!(machine.contents(), before);
+    };
+    declined(&machine);
+    machine.write("etc/opendkim.conf", "Socket local:/run/opendkim/opendkim.sock\n");
+    declined(&machine);
+    let said = machine.run(&["setup", "postfix", "--throttle"]).stdout;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("+ smtp_destination_rate_delay = 5s"), "{said}");
+}
+
+#[test]
+fn where_the_signer_used_to_listen_is_no_milter_any_more() {
+    let machine = with_a_key();
+    machine.write("etc/opendkim.conf", "Socket local:/run/opendkim/first.sock\n");
+    machine.append(
+        "etc/postfix/main.cf",
+        "smtpd_milters = inet:localhost:11332, { unix:/run/opendkim/opendkim.sock, connect_timeout=1s },\n\
+         \tunix:/run/opendkim/first.sock\nnon_smtpd_milters = unix:/run/opendkim/first.sock, $smtpd_milters\n",
+    );
+    let said = machine.setup(&["opendkim", "--write"]);
+    assert!(said.contains("signpost setup postfix"), "{said}");
+    machine.setup(&["postfix", "--write"]);
+    let set = postfix_accepts(&machine);
+    let list = "smtpd_milters = inet:localhost:11332, { inet:localhost:12345, connect_timeout=1s }\n";
+    assert!(set.contains(&format!("\n{list}")), "{set}");
+    assert!(set.contains("non_smtpd_milters = $smtpd_milters\n"), "{set}");
+    let again = machine.setup(&["postfix", "--write"]);
+    assert!(again.starts_with("nothing is missing"), "{again}");
+}
+
+/// Does OpenDKIM itself sign mail of this domain, and with which key?
+fn signer_of(machine: &Machine, domain: &str) -> Option<String> {
+    let said = told(machine, &MESSAGE.replace("a@example.org", &format!("a@{domain}")));
+    let (_, signature) = said.split_once("'DKIM-Signature'")?;
+    let (_, signed) = signature.split_once("d=")?;
+    Some(signed.split(';').next()?.to_owned())
+}
+
+#[test]
+fn each_kind_of_table_gets_rows_that_sign() {
+    for (kind, old, new) in [
+        ("file:", "example.org mail.example.org\n", "example.net"),
+        ("file:", "a@example.org mail.example.org\n", "example.net"),
+        ("refile:", "a@example.org mail.example.org\n", "*@example.net"),
+        ("refile:", "*@example.org mail.example.org\n", "*@example.net"),
+        ("file:", "*@example.org mail.example.org\n", "*@example.net"),
+    ] {
+        let machine = Machine::good();
+        machine.add_key("etc/opendkim/example.net", "mail");
+        machine.replace(
+            "etc/opendkim.conf",
+            "SigningTable refile:",
+            &format!("SigningTable {kind}"),
+        );
+        machine.write("etc/opendkim/SigningTable", old);
+        machine.setup(&["opendkim", "--write"]);
+        let row = format!("{new} mail._domainkey.example.net\n");
+        assert_eq!(
+            machine.read("etc/opendkim/SigningTable"),
+            format!("{old}{row}"),
+            "{kind}{old}"
+        );
+        for domain in ["example.org", "example.net"] {
+            assert_eq!(signer_of(&machine, domain).as_deref(), Some(domain), "{kind}{old}");
+        }
+        assert!(machine.doctor().codes().is_empty(), "{kind}{old}");
+    }
+}
+
+/// With `refile:` the first row would sign no more.
+#[test]
+fn a_table_of_both_kinds_is_left_as_it_is() {
+    let machine = Machine::good();
+    machine.add_key("etc/opendkim/example.net", "mail");
+    machine.replace("etc/opendkim.conf", "SigningTable refile:", "SigningTable file:");
+    let old = "example.org mail.example.org\n*@example.com mail.example.org\n";
+    machine.write("etc/opendkim/SigningTable", old);
+    let said = machine.setup(&["opendkim", "--write"]);
+    assert!(
+        said.contains("/etc/opendkim/SigningTable:1: `example.org` works without"),
+        "{said}"
+    );
+    assert!(machine.read("etc/opendkim.conf").contains("SigningTable file:"));
+    for domain in ["example.org", "example.net"] {
+        assert_eq!(signer_of(&machine, domain).as_deref(), Some(domain));
+    }
+}
+
+#[test]
+fn rows_stand_before_the_one_for_all() {
+    let machine = Machine::good();
+    machine.add_key("etc/opendkim/example.net", "mail");
+    machine.append("etc/opendkim/SigningTable", "# all others\n* mail.example.org\n");
+    let shown = machine.setup(&["opendkim", "--write"]);
+    assert!(
+        shown.contains("    3 + *@example.net mail._domainkey.example.net"),
+        "{shown}"
+    );
+    for (sender, domain) in [("example.net", "example.net"), ("example.com", "example.org")] {
+        assert_eq!(signer_of(&machine, sender).as_deref(), Some(domain));
+    }
+}
+
+/// OpenDKIM would defer all mail of the domain.
+#[test]
+fn a_key_that_opendkim_cannot_use_gets_no_row() {
+    let machine = Machine::good();
+    let cases = [
+        ("example.net", "cannot read the key", "chown opendkim:opendkim"),
+        ("example.com", "RequireSafeKeys", "chmod o-rw"),
+        (
+            "100%/example.info",
+            "cannot be written into a KeyTable",
+            "without blanks",
+        ),
+    ];
+    for (folder, _, _) in cases {
+        machine.add_key(&format!("etc/opendkim/{folder}"), "mail");
+    }
+    machine.own("etc/opendkim/example.net/mail", 0, 0);
+    machine.mode("etc/opendkim/example.com/mail", 0o644);
+    let before = machine.contents();
+    let said = machine.setup(&["opendkim", "--write"]);
+    for (_, what, cure) in cases {
+        assert!(
+            said.lines().any(|line| line.contains(what) && line.contains(cure)),
+            "{said}"
+        );
+    }
+    assert_eq!(machine.contents(), before);
+    machine.own("etc/opendkim/example.net/mail", OPENDKIM, OPENDKIM_GROUP);
+    machine.setup(&["opendkim", "--write"]);
+    assert_eq!(signer_of(&machine, "example.net").as_deref(), Some("example.net"));
+}
+
+#[test]
+fn a_socket_that_the_unit_names_is_told() {
+    let machine = with_a_key();
+    let unit = "[Service]\nExecStart=\nExecStart=/usr/sbin/opendkim -p local:/run/opendkim/opendkim.sock\n";
+    machine.write("etc/systemd/system/opendkim.service.d/override.conf", unit);
+    machine.setup(&["opendkim", "--write"]);
+    let before = machine.contents();
+    let said = machine.setup(&["opendkim", "--write"]);
+    assert!(
+        said.contains("override.conf:3, which counts: write `inet:12345@localhost` there"),
+        "{said}"
+    );
+    assert_eq!(machine.contents(), before, "nothing to change, and so no backup");
+}
+
+#[test]
+fn relative_paths_begin_where_opendkim_begins_them() {
+    let machine = Machine::good();
+    machine.add_key("etc/opendkim/example.net", "mail");
+    let conf = machine.read("etc/opendkim.conf").replace("/etc/opendkim/", "./");
+    machine.write("etc/opendkim.conf", &(conf + "BaseDirectory /etc/opendkim\n"));
+    machine.setup(&["opendkim", "--write"]);
+    assert!(machine.read("etc/opendkim/KeyTable").contains("example.net:mail:"));
+    assert!(!machine.path("KeyTable").exists() && machine.doctor().codes().is_empty());
+}
+
 #[test]
 fn a_domain_with_a_row_gets_no_second_one() {
     let machine = Machine::good();
@@ -190,6 +365,7 @@ fn a_link_stays_a_link() {
     machine.write("srv/main.cf", &machine.read("etc/postfix/main.cf"));
     fs::remove_file(machine.path("etc/postfix/main.cf")).unwrap();
     std::os::unix::fs::symlink("/srv/main.cf", machine.path("etc/postfix/main.cf")).unwrap();
+    machine.setup(&["opendkim", "--write"]);
     machine.setup(&["postfix", "--write"]);
     assert!(machine.path("etc/postfix/main.cf").is_symlink());
     assert!(machine.read("srv/main.cf").contains("smtpd_milters"));
@@ -204,9 +380,80 @@ fn without_postfix_it_says_so() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("apt-get install postfix"));
 }
 
+/// A file that may not be read is neither new nor missing.
+#[test]
+fn who_may_not_read_is_told_to_be_root() {
+    let machine = with_a_key();
+    machine.setup(&["opendkim", "--write"]);
+    machine.mode("etc/postfix/main.cf", 0o600);
+    machine.mode("etc/opendkim.conf", 0o600);
+    let program = machine.path("signpost");
+    fs::copy(crate::common::signpost::BINARY, &program).unwrap();
+    let as_nobody = |words: &[&str]| {
+        let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+        let mut command = Command::new("setpriv");
+        command
+            .args(nobody)
+            .arg(&program)
+            .args(words)
+            .arg("--root")
+            .arg(machine.root());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code(), said)
+    };
+    for (program, file) in [("postfix", "/etc/postfix/main.cf"), ("opendkim", "/etc/opendkim.conf")] {
+        let (code, said) = as_nobody(&["setup", program]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(
+            said.contains(&format!("cannot read {file}")) && said.contains("as root"),
+            "{said}"
+        );
+        assert!(!said.contains("(new)") && !said.contains("apt-get"), "{said}");
+    }
+    let (_, said) = as_nobody(&["doctor"]);
+    assert!(said.contains("main.cf cannot be read here"), "{said}");
+}
+
+#[test]
+fn a_broken_configuration_of_signpost_is_shown_where_it_is() {
+    let machine = with_a_key();
+    machine.write("etc/signpost/signpost.toml", "keys = \n");
+    let output = machine.run(&["setup", "opendkim"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(
+        said.contains("signpost.toml:1:") && said.contains("1 | keys ="),
+        "{said}"
+    );
+}
+
+/// The first file was written before the second failed.
+#[test]
+fn what_was_written_is_to_be_put_in_force_although_another_failed() {
+    let machine = with_a_key();
+    // A name so long that none can be made of it for the file beside it.
+    let hosts = "h".repeat(250);
+    machine.write(
+        "etc/opendkim.conf",
+        &format!("Mode v\nInternalHosts /etc/opendkim/{hosts}\n"),
+    );
+    let output = machine.run(&["setup", "opendkim", "--write"]);
+    let (said, complaint) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert_eq!(output.status.code(), Some(2), "{said}{complaint}");
+    assert!(
+        said.contains("wrote /etc/opendkim.conf") && said.contains("systemctl restart opendkim"),
+        "{said}{complaint}"
+    );
+}
+
 #[test]
 fn what_cannot_be_written_is_told_and_left() {
     let machine = with_a_key();
+    machine.setup(&["opendkim", "--write"]);
     machine.own("etc/postfix/main.cf", OPENDKIM, 0);
     // The file system is read-only.
     let script = format!(

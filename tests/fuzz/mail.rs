@@ -39,6 +39,7 @@ pub(crate) fn exercise(octets: &[u8]) {
             helo: helo.unwrap_or_default(),
             mail_from: sender.unwrap_or_default(),
         },
+        is_proved: true,
         notes: message.named("Subject").map(|field| field.text()).collect(),
         checks: message.fields().map(|field| check(field.text())).collect(),
     };

@@ -65,6 +65,38 @@ fn the_report_goes_back_to_the_sender_and_to_nobody_else() {
         );
         assert!(!dir.join("mail").exists(), "{sender}");
     }
+    // Who may be forged gets what is found, and nothing that others wrote.
+    let output = post.run(
+        TEXT,
+        &[
+            "--reply",
+            "--sendmail",
+            sendmail,
+            "--client-ip",
+            "192.0.2.99",
+            "--mail-from",
+            "a@says.example.org",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let forged = fs::read_to_string(dir.join("mail")).unwrap();
+    assert!(
+        forged.contains("SPF check:          fail") && forged.contains("Cure:"),
+        "{forged}"
+    );
+    assert!(
+        !forged.contains("none of ours") && !forged.contains("v=spf1"),
+        "{forged}"
+    );
+    fs::remove_file(dir.join("mail")).unwrap();
+    // To fail would have Postfix return the message to whoever is named as its sender.
+    for message in [&"A: b\n".repeat(1001), "", "no header\n"] {
+        let output = reply(message, "alice@example.org");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("no report is sent: "), "{output:?}");
+        assert!(!dir.join("mail").exists());
+    }
     // What cannot be sent now is tried again (EX_TEMPFAIL).
     fake(&dir, "sendmail", "cat > /dev/null; exit 75");
     let output = reply(TEXT, "alice@example.org");
@@ -73,6 +105,34 @@ fn the_report_goes_back_to_the_sender_and_to_nobody_else() {
         String::from_utf8_lossy(&output.stderr).contains("cannot send the report"),
         "{output:?}"
     );
+}
+
+/// A DNS that is silent would be waited for.
+#[test]
+fn who_is_not_answered_is_known_before_the_dns_is_asked() {
+    let post = Post::new();
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let dns = silent.local_addr().unwrap().to_string();
+    let words = [
+        "--reply",
+        "--dns",
+        &dns,
+        "--client-ip",
+        "192.0.2.25",
+        "--mail-from",
+        "l-bounces+a=b@example.org",
+    ];
+    post.house.write("mail.eml", TEXT);
+    let mut command = Command::new(BINARY);
+    command.arg("verify").args(words).arg(post.house.path("mail.eml"));
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.contains("no report is sent: the envelope sender is a program"),
+        "{output:?}"
+    );
+    assert!(silent.recv(&mut [0; 512]).is_err(), "nothing was asked");
 }
 
 #[test]
@@ -130,7 +190,7 @@ virtual_mailbox_maps = static:box/
 virtual_mailbox_base = DIR
 virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
-transport_maps = inline:{{check-auth@example.org = check-auth:}}
+transport_maps = inline:{{check-auth@example.org = check-auth:},{probe@example.org = check-auth:}}
 smtpd_milters = inet:127.0.0.1:8891
 milter_default_action = tempfail
 default_process_limit = 10
@@ -152,9 +212,21 @@ anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 ";
 
+fn page() -> String {
+    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verify.md")).unwrap()
+}
+
+/// The line of docs/verify.md for main.cf besides `transport_maps`.
+fn limit() -> String {
+    let page = page();
+    let mut lines = page.lines().map(str::trim);
+    let line = lines.find(|line| line.starts_with("check-auth_destination_recipient_limit"));
+    format!("{}\n", line.unwrap())
+}
+
 /// The lines of docs/verify.md for master.cf, with the program of this test.
 fn service(binary: &Path) -> String {
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verify.md")).unwrap();
+    let page = page();
     let lines = page.lines().skip_while(|line| !line.starts_with("    check-auth unix"));
     let lines = lines.take_while(|line| !line.is_empty());
     let lines: String = lines
@@ -273,7 +345,11 @@ fn check_auth_answers_by_postfix_what_opendkim_signed() {
         .status()
         .unwrap();
     assert!(copied.success());
-    fs::write(etc.join("main.cf"), MAIN_CF.replace("DIR", postfix.to_str().unwrap())).unwrap();
+    fs::write(
+        etc.join("main.cf"),
+        MAIN_CF.replace("DIR", postfix.to_str().unwrap()) + &limit(),
+    )
+    .unwrap();
     fs::write(etc.join("master.cf"), MASTER_CF.to_owned() + &service(&binary)).unwrap();
     let log = MailLog(postfix.join("mail.log"));
     let _postfix = namespace.start("postfix", &postfix, "postfix", ["start-fg"]);
@@ -293,17 +369,29 @@ fn check_auth_answers_by_postfix_what_opendkim_signed() {
             "--from",
             "alice@example.org",
             "--to",
-            "check-auth@example.org",
+            "check-auth@example.org,probe@example.org",
             "--header",
             "Subject: a test",
             "--body",
             "Hello",
         ],
     );
-    let report = wait_for("the report", || {
-        let mut files = fs::read_dir(postfix.join("box/new")).ok()?;
-        Some(fs::read_to_string(files.next()?.ok()?.path()).unwrap())
+    // One from each of the two.
+    let reports = wait_for("the reports", || {
+        let files = fs::read_dir(postfix.join("box/new")).ok()?;
+        let reports: Vec<String> = files
+            .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+            .collect();
+        (reports.len() == 2).then_some(reports)
     });
+    let from = |who: &str| {
+        let line = format!("From: Authentication report <{who}@example.org>\n");
+        reports
+            .iter()
+            .find(|report| report.contains(&line))
+            .unwrap_or_else(|| panic!("{line} in {reports:?}"))
+    };
+    let (report, _) = (from("check-auth"), from("probe"));
     for method in ["SPF", "DKIM", "Sender-ID", "DMARC", "iprev"] {
         let line = format!("{:19} pass", format!("{method} check:"));
         assert!(report.contains(&line), "{line} in {report}\n{}", log.read());
@@ -320,7 +408,7 @@ fn check_auth_answers_by_postfix_what_opendkim_signed() {
     }
     assert!(report.contains("header.s=tutorial header.a=rsa-sha256"), "{report}");
     // The report itself, sent to the service as a loop would, is answered by nothing.
-    house.write("postfix/report", &report);
+    house.write("postfix/report", report);
     let file = postfix.join("report");
     inside(
         "swaks",
@@ -335,8 +423,8 @@ fn check_auth_answers_by_postfix_what_opendkim_signed() {
             &format!("@{}", file.display()),
         ],
     );
-    wait_for("the second delivery", || {
-        (log.read().matches("delivered via check-auth service").count() == 2).then_some(())
+    wait_for("its delivery", || {
+        (log.read().matches("delivered via check-auth service").count() == 3).then_some(())
     });
     assert!(
         log.read().contains("no report is sent: the envelope sender is <>"),

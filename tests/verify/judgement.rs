@@ -2,8 +2,12 @@
 
 use crate::common::peers::{self, ZoneOf};
 use crate::common::signpost::BINARY;
+use crate::common::wait_for;
 use crate::common::wire::name;
 use crate::support::{Found, Post, TEXT, fed};
+use mail_auth::common::crypto::{RsaKey, Sha256};
+use mail_auth::common::headers::HeaderWriter;
+use mail_auth::dkim::{DkimSigner, Done};
 use serde_json::Value;
 use std::fs;
 use std::net::UdpSocket;
@@ -69,12 +73,94 @@ fn each_result_of_spf() {
             "no SPF record at bare.example.org., which",
         ),
         (mail, "a@endless.example.org", "permerror", "more than ten lookups"),
+        (mail, "a@crowd.example.org", "permerror", "more than ten names of an MX"),
+        (mail, "a@forbids.example.org", "fail", "forbids 192.0.2.25"),
+        (
+            mail,
+            "a@perhaps.example.org",
+            "softfail",
+            "probably none of its hosts (~)",
+        ),
+        (
+            stranger,
+            "a@says.example.org",
+            "fail",
+            "(-all), and says: 192.0.2.99 is none of ours",
+        ),
         // Signpost has no part in that zone, and nobody else is asked.
         (mail, "a@elsewhere.test", "temperror", "refuses"),
     ] {
         let found = post.verify(TEXT, client, sender);
         found.assert("spf", result, reason);
     }
+    // RFC 7208 §5.2 has it neutral.
+    let nested = post.verify(TEXT, mail, "a@nested.example.org").report["notes"].to_string();
+    assert!(
+        nested.contains("the record at chain.example.org. is brought in by an include that is not +"),
+        "{nested}"
+    );
+}
+
+/// Answers each question for a name below `slow.test` the second time, late, with a record that brings in the next;
+/// there is nothing else.
+fn slow_server() -> UdpSocket {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = server.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut buffer = [0; 512];
+        while let Ok((len, client)) = socket.recv_from(&mut buffer) {
+            let query = &buffer[..len];
+            let end = 12 + query[12..].iter().position(|octet| *octet == 0).unwrap() + 5;
+            let question = query[12..end].to_vec();
+            let labels = String::from_utf8_lossy(&question).to_ascii_lowercase();
+            let number = labels
+                .strip_prefix("\u{2}s")
+                .and_then(|rest| rest.split_once("\u{4}slow"));
+            let number: Option<u8> = number.and_then(|(number, _)| number.parse().ok());
+            let header = |code: u8, answers: u8| [&query[..2], &[0x84, code, 0, 1, 0, answers, 0, 0, 0, 0]].concat();
+            let Some(number) = number else {
+                let _gone = socket.send_to(&[header(3, 0), question].concat(), client);
+                continue;
+            };
+            if seen.insert(number) {
+                continue;
+            }
+            let text = format!("v=spf1 include:s{}.slow.test -all", number + 1);
+            let len = text.len() as u8;
+            let record = [
+                &[0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 9, 0, len + 1, len][..],
+                text.as_bytes(),
+            ]
+            .concat();
+            let reply = [header(0, 1), question, record].concat();
+            let socket = socket.try_clone().unwrap();
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(1500));
+                let _gone = socket.send_to(&reply, client);
+            });
+        }
+    });
+    server
+}
+
+#[test]
+fn a_slow_domain_loses_its_own_check_alone() {
+    let server = slow_server();
+    let dns = server.local_addr().unwrap().to_string();
+    let begin = Instant::now();
+    let output = fed(verify_by(&dns, "a@s1.slow.test"), TEXT.as_bytes());
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["summary"]["SPF"], "temperror", "{report:#}");
+    for (method, result) in [
+        ("DKIM", "none"),
+        ("Sender-ID", "none"),
+        ("DMARC", "none"),
+        ("iprev", "permerror"),
+    ] {
+        assert_eq!(report["summary"][method], result, "{report:#}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
 }
 
 #[test]
@@ -96,6 +182,19 @@ fn each_result_of_dkim() {
     verify(&elsewhere).assert("dkim", "temperror", "rsa._domainkey.elsewhere.test");
     let garbled = format!("DKIM-Signature: v=1; d=example.org\r\n{TEXT}");
     verify(&garbled).assert("dkim", "neutral", "cannot be understood");
+    verify(&post.signed("garbage", TEXT)).assert("dkim", "permerror", "or its p= cannot be read");
+    verify(&post.signed("dsa", TEXT)).assert("dkim", "permerror", "unknown type (k=)");
+    verify(&signed.replace("c=relaxed/relaxed", "c=odd/odd")).assert("dkim", "neutral", "not one of DKIM");
+    let sign = |signer: DkimSigner<RsaKey<Sha256>, Done>| signer.sign(TEXT.as_bytes()).unwrap().to_header() + TEXT;
+    let short = sign(post.signer("rsa").expiration(1));
+    let expired = wait_for("the signature to expire", || {
+        let found = verify(&short);
+        (found.summary("DKIM") != "pass").then_some(found)
+    });
+    expired.assert("dkim", "neutral", "expired (x=)");
+    let elsewhere = post.signer("rsa").agent_user_identifier("a@elsewhere.test");
+    verify(&sign(elsewhere)).assert("dkim", "fail", "i= is not in the domain d=");
+    verify(&sign(post.signer("rsa").body_length(true))).assert("dkim", "neutral", "(l=)");
     // One good signature is enough for the summary and for DMARC; the other is told all the same.
     let both = post.signed("missing", &signed);
     let found = verify(&both);
@@ -129,6 +228,10 @@ fn dmarc_wants_a_domain_aligned_with_the_author() {
     verify(&below, "alice@example.org").assert("dmarc", "fail", "quarantine");
     let reverse = TEXT.replace("alice@example.org", "bob@2.0.192.in-addr.arpa");
     verify(&reverse, "alice@example.org").assert("dmarc", "none", "no DMARC record");
+    let by = |author: &str| TEXT.replace("alice@example.org", author);
+    verify(&by("a@strict.example.org"), "alice@example.org").assert("dmarc", "fail", "none is aligned with strict");
+    verify(&by("a@typo.example.org"), "alice@example.org").assert("dmarc", "permerror", "cannot be understood");
+    verify(&by("a@hollow.example.org"), "alice@example.org").assert("dmarc", "none", "hollow.example.org. has no p=");
     let authors = TEXT.replace("<alice@example.org>", "<alice@example.org>, <bob@other.test>");
     verify(&authors, "alice@example.org").assert("dmarc", "none", "several domains");
     // A server that is asked before the domain is delegated to it sees no higher than its zones, and that is told.

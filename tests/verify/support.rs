@@ -4,7 +4,7 @@ use crate::common::keys;
 use crate::common::signpost::{BINARY, House};
 use mail_auth::common::crypto::{Ed25519Key, RsaKey, Sha256};
 use mail_auth::common::headers::HeaderWriter;
-use mail_auth::dkim::DkimSigner;
+use mail_auth::dkim::{DkimSigner, Done};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
@@ -32,9 +32,31 @@ broken   IN TXT \"v=spf1 ip4:192.0.2 -all\"
 endless  IN TXT \"v=spf1 include:endless.example.org -all\"
 hollow   IN TXT \"v=spf1 include:bare.example.org -all\"
 chain    IN TXT \"v=spf1 include:example.org -all\"
+forbids  IN TXT \"v=spf1 -ip4:192.0.2.25 +all\"
+perhaps  IN TXT \"v=spf1 ~ip4:192.0.2.25 -all\"
+says     IN TXT \"v=spf1 -all exp=why.example.org\"
+why      IN TXT \"%{i} is none of ours\"
+crowd    IN TXT \"v=spf1 mx -all\"
+crowd    IN MX 10 m1
+crowd    IN MX 10 m2
+crowd    IN MX 10 m3
+crowd    IN MX 10 m4
+crowd    IN MX 10 m5
+crowd    IN MX 10 m6
+crowd    IN MX 10 m7
+crowd    IN MX 10 m8
+crowd    IN MX 10 m9
+crowd    IN MX 10 m10
+crowd    IN MX 10 m11
+nested   IN TXT \"v=spf1 ?include:chain.example.org -all\"
+_dmarc.typo    IN TXT \"v=DMARC1; p=rejct\"
+_dmarc.hollow  IN TXT \"v=DMARC1; adkim=s\"
+_dmarc.strict  IN TXT \"v=DMARC1; p=reject; adkim=s; aspf=s\"
 pra      IN TXT \"v=spf1 mx:example.org -all\"
          IN TXT \"spf2.0/pra ip4:203.0.113.1 -all\"
 revoked._domainkey IN TXT \"v=DKIM1; k=rsa; p=\"
+garbage._domainkey IN TXT \"v=DKIM1; k=rsa; p=!!!!\"
+dsa._domainkey     IN TXT \"v=DKIM1; k=dsa; p=AAAA\"
 nokey._domainkey   IN TXT \"hello\"
 ";
 
@@ -86,13 +108,17 @@ impl Post {
 
     /// The message with a signature by RSA on top.
     pub(super) fn signed(&self, selector: &str, text: &str) -> String {
+        self.signer(selector).sign(text.as_bytes()).unwrap().to_header() + text
+    }
+
+    /// What signs by RSA, for tests that sign otherwise.
+    pub(super) fn signer(&self, selector: &str) -> DkimSigner<RsaKey<Sha256>, Done> {
         let key = PrivateKeyDer::from_pem_slice(self.rsa.as_bytes()).unwrap();
         let signer = DkimSigner::from_key(RsaKey::<Sha256>::from_key_der(key).unwrap());
-        let signer = signer
+        signer
             .domain("example.org")
             .selector(selector)
-            .headers(["From", "To", "Subject"]);
-        signer.sign(text.as_bytes()).unwrap().to_header() + text
+            .headers(["From", "To", "Subject"])
     }
 
     /// The message with a signature by Ed25519 on top.
@@ -147,7 +173,7 @@ impl Found {
         let matching = checks.iter().any(|check| {
             check["check"] == method
                 && check["result"] == result
-                && check["reason"].as_str().unwrap().contains(reason)
+                && told(check).contains(reason)
                 && (check["cure"].is_string() || result == "pass" || method == "domainkeys")
         });
         assert!(matching, "no {method} {result} `{reason}` in {:#}", self.report);
@@ -158,6 +184,14 @@ impl Found {
             self.report
         );
     }
+}
+
+/// The reason with what it quotes, as the report for people has it.
+fn told(check: &Value) -> String {
+    let own = check["reason"].as_str().unwrap();
+    check["quote"]
+        .as_str()
+        .map_or(own.to_owned(), |quote| format!("{own}: {quote}"))
 }
 
 pub(super) fn fed(mut command: Command, message: &[u8]) -> Output {

@@ -129,6 +129,20 @@ pub(in crate::doctor) fn milters(value: &str) -> Vec<&str> {
     words.filter(|word| word.contains(':')).collect()
 }
 
+/// The entries of such a list, each as it is written: braces hold one together.
+pub(in crate::doctor) fn entries(value: &str) -> Vec<&str> {
+    let mut depth = 0usize;
+    let entries = value.split(|c: char| {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && (c.is_whitespace() || c == ',')
+    });
+    entries.filter(|entry| !entry.is_empty()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,5 +184,8 @@ mod tests {
     fn a_list_of_milters_may_have_braces() {
         let list = "inet:localhost:1, { unix:/b, default_action=accept, connect_timeout = 1s } ";
         assert_eq!(milters(list), ["inet:localhost:1", "unix:/b"]);
+        let second = "{ unix:/b, default_action=accept, connect_timeout = 1s }";
+        assert_eq!(entries(list), ["inet:localhost:1", second]);
+        assert_eq!(entries("a:1,, ${b}\tc:2"), ["a:1", "${b}", "c:2"]);
     }
 }

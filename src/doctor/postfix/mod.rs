@@ -10,7 +10,7 @@ use super::machine::{Machine, Node};
 use super::socket::Socket;
 use crate::finding::{Finding, Place};
 use rustix::fs::FileType;
-use settings::{MASTER, Settings};
+use settings::{MAIN, MASTER, Settings};
 use std::path::{Path, PathBuf};
 
 /// What the signer's configuration says of its socket.
@@ -38,8 +38,12 @@ const ACCESS: &str = "postfix-socket-access";
 /// Everything there is to say of Postfix.
 pub(super) fn judge(machine: &Machine, accounts: &Accounts, listening: Option<&Listening>) -> Vec<Finding> {
     let Some(settings) = Settings::of(machine) else {
-        let what = "Postfix has no main.cf here: whether mail gets to the signer was not judged";
-        return vec![Finding::note("postfix-missing", what)];
+        let main = machine.here(Path::new(MAIN));
+        let what = match machine.has(Path::new(MAIN)) {
+            true => "main.cf cannot be read here: whether mail gets to the signer was not judged; run it as root",
+            false => "Postfix has no main.cf here: whether mail gets to the signer was not judged",
+        };
+        return vec![Finding::note("postfix-missing", what).at(Place::file(main))];
     };
     let mut findings = vec![];
     for (parameter, program, mail) in WAYS {
@@ -158,7 +162,7 @@ fn elsewhere(socket: &Socket, settings: &Settings, (milters, program): (&str, &s
 }
 
 /// What a socket is to a program that may live in a chroot.
-fn seen_from(machine: &Machine, settings: &Settings, socket: &Socket, chroot: &Option<PathBuf>) -> Socket {
+pub(super) fn seen_from(machine: &Machine, settings: &Settings, socket: &Socket, chroot: &Option<PathBuf>) -> Socket {
     let Socket::Unix(path) = socket else {
         return socket.clone();
     };

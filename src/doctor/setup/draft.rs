@@ -1,7 +1,9 @@
 //! A file as it is, and as it is to be: lines replaced, taken out and added, all others octet for octet.
 
+use super::SetupError;
 use crate::doctor::machine::Machine;
-use std::fmt::{self, Write as _};
+use std::fmt;
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +16,8 @@ pub struct Draft {
     pub(super) old: Option<Vec<u8>>,
     lines: Vec<Vec<u8>>,
     edits: Vec<Edit>,
+    /// New lines, each behind the old one of this number.
+    inserted: Vec<(u32, String)>,
     added: Vec<String>,
 }
 
@@ -25,16 +29,24 @@ struct Edit {
 }
 
 impl Draft {
-    pub(super) fn of(machine: &Machine, path: &Path) -> Self {
-        let old = machine.read(path).ok().map(|content| content.to_vec());
+    pub(super) fn of(machine: &Machine, path: &Path) -> Result<Self, SetupError> {
+        let old = match machine.read(path) {
+            Ok(content) => Some(content.to_vec()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                let path = path.to_owned();
+                return Err(SetupError::Unreadable { path, error });
+            }
+        };
         let lines = old.as_deref().map(lines).unwrap_or_default();
-        Self {
+        Ok(Self {
             path: path.to_owned(),
             old,
             lines,
             edits: vec![],
+            inserted: vec![],
             added: vec![],
-        }
+        })
     }
 
     pub(super) fn is_new(&self) -> bool {
@@ -42,7 +54,8 @@ impl Draft {
     }
 
     pub(super) fn is_changed(&self) -> bool {
-        !self.edits.is_empty() || !self.added.is_empty()
+        let is_edited = !self.edits.is_empty() || !self.inserted.is_empty() || !self.added.is_empty();
+        is_edited && self.old.as_ref() != Some(&self.content())
     }
 
     /// Puts `new` in the place of lines of the old file.
@@ -53,6 +66,14 @@ impl Draft {
 
     pub(super) fn remove(&mut self, lines: RangeInclusive<u32>) {
         self.edits.push(Edit { lines, new: None });
+    }
+
+    /// Puts a line behind the one of this number; 0 is before the first.
+    pub(super) fn insert_behind(&mut self, line: u32, new: impl Into<String>) {
+        match (line as usize) < self.lines.len() {
+            true => self.inserted.push((line, new.into())),
+            false => self.add(new),
+        }
     }
 
     /// Adds a line at the end.
@@ -67,12 +88,15 @@ impl Draft {
             content.extend_from_slice(line);
             content.push(b'\n');
         };
+        let inserted = |behind: u32| self.inserted.iter().filter(move |(line, _)| *line == behind);
+        inserted(0).for_each(|(_, new)| put(new.as_bytes()));
         for (number, line) in (1u32..).zip(&self.lines) {
             match self.edits.iter().find(|edit| edit.lines.contains(&number)) {
                 None => put(line),
                 Some(Edit { lines, new: Some(new) }) if *lines.start() == number => put(new.as_bytes()),
                 Some(_) => {}
             }
+            inserted(number).for_each(|(_, new)| put(new.as_bytes()));
         }
         for line in &self.added {
             put(line.as_bytes());
@@ -98,11 +122,13 @@ impl fmt::Display for Draft {
                 writeln!(f, "{:5} + {new}", edit.lines.start())?;
             }
         }
-        let mut end = String::new();
-        for line in &self.added {
-            writeln!(end, "      + {line}")?;
+        for (behind, line) in &self.inserted {
+            writeln!(f, "{:5} + {line}", behind + 1)?;
         }
-        f.write_str(&end)
+        for line in &self.added {
+            writeln!(f, "      + {line}")?;
+        }
+        Ok(())
     }
 }
 
@@ -124,8 +150,32 @@ mod tests {
             old: Some(old.to_vec()),
             lines: lines(old),
             edits: vec![],
+            inserted: vec![],
             added: vec![],
         }
+    }
+
+    #[test]
+    fn new_lines_stand_where_they_are_put() {
+        let mut draft = draft(b"a\nb\n");
+        draft.insert_behind(0, "0");
+        draft.insert_behind(1, "1");
+        draft.insert_behind(1, "2");
+        draft.insert_behind(2, "3");
+        assert_eq!(draft.content(), b"0\na\n1\n2\nb\n3\n");
+        assert_eq!(
+            draft.to_string(),
+            "/etc/x\n    1 + 0\n    2 + 1\n    2 + 2\n      + 3\n"
+        );
+    }
+
+    #[test]
+    fn a_line_in_the_place_of_the_same_changes_nothing() {
+        let mut draft = draft(b"a\nb\n");
+        draft.replace(2..=2, "b");
+        assert!(!draft.is_changed());
+        draft.replace(1..=1, "b");
+        assert!(draft.is_changed());
     }
 
     #[test]

@@ -15,7 +15,32 @@ pub use write::{WriteError, Written};
 
 use super::machine::Machine;
 use std::fmt;
+use std::io;
+use std::path::PathBuf;
 use std::time::SystemTime;
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// What is there is not known, so nothing can be said of what is missing.
+    #[error("cannot read {}: {error}{}", path.display(), who_may(error))]
+    Unreadable {
+        /// The machine's name of the file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Postfix is not there.
+    #[error("Postfix has no main.cf here; `apt-get install postfix`")]
+    NoPostfix,
+}
+
+fn who_may(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; run it as root",
+        _ => "",
+    }
+}
 
 /// What is to change.
 #[derive(Debug, Default)]
@@ -23,6 +48,8 @@ pub struct Plan {
     drafts: Vec<Draft>,
     /// What remains to be done by hand.
     advice: Vec<String>,
+    /// Is something missing that no change of these files would mend?
+    declined: bool,
 }
 
 impl Plan {
@@ -30,10 +57,21 @@ impl Plan {
         Self {
             drafts: drafts.into_iter().filter(Draft::is_changed).collect(),
             advice,
+            declined: false,
         }
     }
 
-    /// Is nothing missing?
+    /// The same plan, of which the advice tells what it cannot do.
+    fn declined(self) -> Self {
+        Self { declined: true, ..self }
+    }
+
+    /// Is something else to be done first, which the advice tells?
+    pub fn is_declined(&self) -> bool {
+        self.declined
+    }
+
+    /// Is nothing to change?
     pub fn is_empty(&self) -> bool {
         self.drafts.is_empty()
     }

@@ -3,6 +3,7 @@
 
 use super::draft::Draft;
 use crate::doctor::machine::Machine;
+use crate::doctor::signer::BACKUP;
 use rustix::fs::{Gid, Uid};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -81,7 +82,7 @@ pub(super) fn write(machine: &Machine, draft: &Draft, now: SystemTime) -> Result
 fn back_up(path: &Path, content: &[u8], now: SystemTime) -> io::Result<PathBuf> {
     let stamp = stamp(now);
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".before-signpost-{stamp}"));
+    name.push(format!("{BACKUP}{stamp}"));
     let first = PathBuf::from(&name);
     let more = (2..100).map(|number| {
         let mut name = name.clone();
@@ -168,7 +169,7 @@ mod tests {
         let file = root.path().join("conf");
         fs::write(&file, "a\n").unwrap();
         let machine = Machine::at(root.path());
-        let mut draft = Draft::of(&machine, Path::new("/conf"));
+        let mut draft = Draft::of(&machine, Path::new("/conf")).unwrap();
         draft.add("b");
         fs::write(&file, "c\n").unwrap();
         let error = write(&machine, &draft, SystemTime::now()).unwrap_err();
@@ -186,7 +187,7 @@ mod tests {
         let machine = Machine::at(root.path());
         let mut backups = vec![];
         for content in ["a\n", "a\nx\n"] {
-            let mut draft = Draft::of(&machine, Path::new("/conf"));
+            let mut draft = Draft::of(&machine, Path::new("/conf")).unwrap();
             draft.add("x");
             let written = write(&machine, &draft, SystemTime::UNIX_EPOCH).unwrap();
             let backup = machine.here(&written.backup.unwrap());
