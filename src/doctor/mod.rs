@@ -26,7 +26,7 @@ mod socket;
 mod tables;
 mod units;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::finding::Finding;
 use accounts::Accounts;
 use machine::Machine;
@@ -49,7 +49,15 @@ pub fn examine(machine: &Machine, config: Option<&Config>) -> Examined {
     let mut findings = vec![];
     let mut keys = vec![];
     match &signer {
-        None => findings.push(opendkim::missing(machine)),
+        None => {
+            let signers = config.map_or(&[][..], |config| &config.signers);
+            let others: Vec<&str> = signers
+                .iter()
+                .map(config::Signer::name)
+                .filter(|name| *name != "opendkim")
+                .collect();
+            findings.push(opendkim::missing(machine, &others));
+        }
         Some(signer) => {
             let judged: Judged = tables::judge(machine, &accounts, signer);
             findings.extend(opendkim::judge(machine, signer, &judged.keys));
@@ -75,6 +83,7 @@ pub fn examine(machine: &Machine, config: Option<&Config>) -> Examined {
     findings.sort();
     findings.dedup();
     let scope = match keys.len() {
+        _ if signer.is_none() => "Postfix, and what Signpost reads".to_owned(),
         1 => "OpenDKIM with 1 key, and Postfix".to_owned(),
         number => format!("OpenDKIM with {number} keys, and Postfix"),
     };

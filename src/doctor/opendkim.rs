@@ -11,11 +11,18 @@ use super::units::Unit;
 use crate::finding::{Finding, Place};
 use std::path::Path;
 
-/// What to say where OpenDKIM is not installed.
-pub(super) fn missing(machine: &Machine) -> Finding {
-    let what = "OpenDKIM has no configuration here, so nothing signs mail with its keys";
-    let cure = "`apt-get install opendkim opendkim-tools`, then `signpost setup opendkim --write`";
-    Finding::warning("opendkim-missing", what, cure).at(Place::file(machine.here(Path::new(CONF))))
+/// What to say where OpenDKIM is not installed; `others` sign by the configuration of Signpost.
+pub(super) fn missing(machine: &Machine, others: &[&str]) -> Finding {
+    let finding = if others.is_empty() {
+        let what = "OpenDKIM has no configuration here, so nothing signs mail with its keys";
+        let cure = "`apt-get install opendkim opendkim-tools`, then `signpost setup opendkim --write`";
+        Finding::warning("opendkim-missing", what, cure)
+    } else {
+        let signers = others.join(", ");
+        let what = format!("OpenDKIM has no configuration here; what else signs ({signers}) was not judged");
+        Finding::note("opendkim-missing", what)
+    };
+    finding.at(Place::file(machine.here(Path::new(CONF))))
 }
 
 /// Everything there is to say of the options; the tables and keys are judged elsewhere.

@@ -227,6 +227,21 @@ fn neither_program_is_there() {
 }
 
 #[test]
+fn another_signer_is_as_good() {
+    let machine = Machine::bare();
+    let config = "keys = \"/srv/keys\"\n[[signer]]\nkind = \"rspamd\"\nselector_map = \"/etc/rspamd/selectors.map\"\nkeys = \"/srv/keys/{domain}/{selector}.key\"\n";
+    machine.write("etc/signpost/signpost.toml", config);
+    let report = machine.doctor();
+    assert!(!report.codes().contains(&"opendkim-missing"), "{:#}", report.0);
+    assert!(report.notes().contains(&"opendkim-missing"), "{:#}", report.0);
+    assert!(
+        report.0.to_string().contains("what else signs (rspamd) was not judged"),
+        "{:#}",
+        report.0
+    );
+}
+
+#[test]
 fn one_domain_without_tables_is_well() {
     let machine = Machine::good();
     machine.replace(
