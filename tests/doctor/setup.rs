@@ -432,11 +432,12 @@ fn a_broken_configuration_of_signpost_is_shown_where_it_is() {
 #[test]
 fn what_was_written_is_to_be_put_in_force_although_another_failed() {
     let machine = with_a_key();
-    machine.write("etc/opendkim.conf", "Mode v\n");
-    machine.write("srv/file", "");
-    fs::remove_dir_all(machine.path("etc/opendkim")).unwrap();
-    // No folder can be made there.
-    machine.write("etc/opendkim.conf", "Mode v\nInternalHosts /srv/file/hosts\n");
+    // A name so long that none can be made of it for the file beside it.
+    let hosts = "h".repeat(250);
+    machine.write(
+        "etc/opendkim.conf",
+        &format!("Mode v\nInternalHosts /etc/opendkim/{hosts}\n"),
+    );
     let output = machine.run(&["setup", "opendkim", "--write"]);
     let (said, complaint) = (
         String::from_utf8_lossy(&output.stdout),

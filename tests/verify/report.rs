@@ -45,7 +45,7 @@ fn what_was_not_said_is_taken_from_the_header_and_else_refused() {
     for (message, more, complaint) in [
         (TEXT, &[][..], "--client-ip"),
         (TEXT, &["--client-ip", "unknown"], "--client-ip"),
-        (TEXT, &["--reply"], "--client-ip"),
+        (TEXT, &["--reply", "--mail-from", "alice@example.org"], "--client-ip"),
         ("", &["--client-ip", "192.0.2.25"], "no message"),
         (
             "",

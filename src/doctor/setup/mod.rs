@@ -23,7 +23,7 @@ use std::time::SystemTime;
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// What is there is not known, so nothing can be said of what is missing.
-    #[error("cannot read {}: {error}; run it as root", path.display())]
+    #[error("cannot read {}: {error}{}", path.display(), who_may(error))]
     Unreadable {
         /// The machine's name of the file.
         path: PathBuf,
@@ -33,6 +33,13 @@ pub enum SetupError {
     /// Postfix is not there.
     #[error("Postfix has no main.cf here; `apt-get install postfix`")]
     NoPostfix,
+}
+
+fn who_may(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; run it as root",
+        _ => "",
+    }
 }
 
 /// What is to change.

@@ -21,6 +21,14 @@ pub enum WriteError {
     /// Somebody else wrote it meanwhile.
     #[error("{} changed while it was looked at; run the command again", .0.display())]
     Changed(PathBuf),
+    /// It is in its place, and may be the old one again after a power failure.
+    #[error("{} is written, but whether it is on disk is not known: {error}", path.display())]
+    Unsynced {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
     /// The file system refuses.
     #[error("cannot write {}: {error}; nothing of it was changed", path.display())]
     Refused {
@@ -72,6 +80,13 @@ pub(super) fn write(machine: &Machine, draft: &Draft, now: SystemTime) -> Result
         None => None,
     };
     put(&path, &draft.content()).map_err(refused)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| WriteError::Unsynced {
+            path: draft.path.clone(),
+            error,
+        })?;
     Ok(Written {
         path: draft.path.clone(),
         backup: backup.map(|backup| machine.own(&backup)),
@@ -114,8 +129,7 @@ fn put(path: &Path, content: &[u8]) -> io::Result<()> {
         // What failed is told; the rest of it is litter.
         let _ = fs::remove_file(&beside);
     }
-    renamed?;
-    File::open(folder)?.sync_all()
+    renamed
 }
 
 /// A new file with owner and mode of another one, on disk when this returns.
