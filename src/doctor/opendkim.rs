@@ -6,10 +6,11 @@ use super::conf::{CONF, Conf, DataSet};
 use super::machine::Machine;
 use super::signer::{self, Signer};
 use super::socket::Socket;
-use super::tables::{SigningKey, bare};
+use super::tables::SigningKey;
 use super::units::Unit;
 use crate::config::Config;
 use crate::finding::{Finding, Place};
+use crate::signer::bare;
 use std::path::Path;
 
 /// What rspamd has of its own for signing (its module dkim_signing).

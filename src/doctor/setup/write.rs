@@ -4,6 +4,7 @@
 use super::draft::Draft;
 use crate::doctor::machine::Machine;
 use crate::doctor::signer::BACKUP;
+use crate::mail::date;
 use rustix::fs::{Gid, Uid};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -150,17 +151,9 @@ fn create(path: &Path, like: Option<&fs::Metadata>, content: &[u8]) -> io::Resul
 /// `20261124-183804`, UTC.
 fn stamp(now: SystemTime) -> String {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    // Years begin in March here, so that the odd day is the last; 719 468 days are from then to 1970.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = era * 400 + year + next;
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let seconds = since.as_secs();
+    let (year, month, day) = date(seconds);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
 }
 
