@@ -26,11 +26,13 @@ mod socket;
 mod tables;
 mod units;
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::finding::Finding;
 use accounts::Accounts;
 use machine::Machine;
+use postfix::settings::MAIN;
 use signer::Signer;
+use std::path::Path;
 use tables::Judged;
 
 /// What the doctor found.
@@ -49,15 +51,7 @@ pub fn examine(machine: &Machine, config: Option<&Config>) -> Examined {
     let mut findings = vec![];
     let mut keys = vec![];
     match &signer {
-        None => {
-            let signers = config.map_or(&[][..], |config| &config.signers);
-            let others: Vec<&str> = signers
-                .iter()
-                .map(config::Signer::name)
-                .filter(|name| *name != "opendkim")
-                .collect();
-            findings.push(opendkim::missing(machine, &others));
-        }
+        None => findings.push(opendkim::missing(machine, config)),
         Some(signer) => {
             let judged: Judged = tables::judge(machine, &accounts, signer);
             findings.extend(opendkim::judge(machine, signer, &judged.keys));
@@ -82,10 +76,14 @@ pub fn examine(machine: &Machine, config: Option<&Config>) -> Examined {
     findings.extend(postfix::judge(machine, &accounts, listening.as_ref()));
     findings.sort();
     findings.dedup();
-    let scope = match keys.len() {
-        _ if signer.is_none() => "Postfix, and what Signpost reads".to_owned(),
-        1 => "OpenDKIM with 1 key, and Postfix".to_owned(),
-        number => format!("OpenDKIM with {number} keys, and Postfix"),
+    let has_postfix = machine.has(Path::new(MAIN));
+    let scope = match (&signer, keys.len(), has_postfix) {
+        (None, _, false) => "neither OpenDKIM nor Postfix is here".to_owned(),
+        (None, _, true) => "Postfix".to_owned(),
+        (Some(_), 1, true) => "OpenDKIM with 1 key, and Postfix".to_owned(),
+        (Some(_), number, true) => format!("OpenDKIM with {number} keys, and Postfix"),
+        (Some(_), 1, false) => "OpenDKIM with 1 key".to_owned(),
+        (Some(_), number, false) => format!("OpenDKIM with {number} keys"),
     };
     Examined { findings, scope }
 }
