@@ -1,8 +1,9 @@
 //! Files that are there whole or not at all.
 //!
 //! [`create`] makes a new one and never takes the place of another; [`rewrite`] changes a text and never loses what
-//! somebody else wrote meanwhile, where the file system can exchange two names. Both write a hidden file beside it first, which is given its owner and mode before
-//! anything is in it, and is synced before it gets its name. What a crash leaves of those is removed by the next try.
+//! somebody else wrote meanwhile, where the file system can exchange two names. Both write a hidden file beside it
+//! first, which is given its owner and mode before anything is in it, and is synced before it gets its name. What a
+//! crash leaves of those is removed by the next try.
 
 use super::error::{Fault, SignerError};
 use super::owner::Owner;
@@ -67,11 +68,11 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SignerError> {
     watch::read_file(path, MAX_TABLE_OCTETS).map_err(|error| SignerError::io(path, "read it", error))
 }
 
-/// Gives the text of `path` to `change` and puts what comes back in its place, with the same owner and mode; `None`
-/// leaves it. If somebody writes the file meanwhile, the new text is read and changed. Says whether it was written.
+/// Gives the text of `path` to `change` and puts what comes back in its place, with the same owner and mode. If somebody
+/// writes the file meanwhile, the new text is read and changed. Says whether it was written: not if it is the same.
 pub(super) fn rewrite(
     path: &Path,
-    mut change: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, SignerError>,
+    mut change: impl FnMut(&[u8]) -> Result<Vec<u8>, SignerError>,
 ) -> Result<bool, SignerError> {
     let _one = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     // A link stays one.
@@ -79,9 +80,10 @@ pub(super) fn rewrite(
     for _ in 0..TRIES {
         let known = State::of(path)?;
         let old = read(path)?;
-        let Some(text) = change(&old)?.filter(|text| *text != *old) else {
+        let text = change(&old)?;
+        if text == *old {
             return Ok(false);
-        };
+        }
         let new = Hidden::write(path, &text, known.owner, known.mode)?;
         if is_still(path, &known, &old)? && new.take_name_of(path, &known, &old)? {
             sync_directory(path)?;

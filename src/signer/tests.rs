@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{Config, KeyType, Reload, Signer};
+use crate::finding::Place;
 use crate::keys::KeyDirectory;
 use crate::testing::name;
 use std::fs;
@@ -355,7 +356,7 @@ fn exims_map_is_switched_by_one_rename() {
 fn what_is_written_by_hand_meanwhile_is_not_lost() {
     let house = House::new(TABLES);
     let table = house.path("KeyTable");
-    let append = |text: &[u8]| Ok(Some([text, b"ours\n"].concat()));
+    let append = |text: &[u8]| Ok([text, b"ours\n"].concat());
     // In place, and by rename, between our reading and our writing.
     for by_rename in [false, true] {
         house.write("KeyTable", "first\n");
@@ -462,6 +463,35 @@ fn nothing_is_held_but_the_key_that_is_meant() {
     fs::write(&file, &key).unwrap();
     discard(&file, &public, Some(&hold)).unwrap();
     assert_eq!(fs::read(&hold).unwrap(), key);
+}
+
+#[test]
+fn a_key_that_somebody_put_there_is_told_at_the_table_that_names_it() {
+    let house = House::new(TABLES);
+    for table in ["KeyTable", "SigningTable"] {
+        std::os::unix::fs::symlink(house.path(&format!("real-{table}")), house.path(table)).unwrap();
+    }
+    house.write("real-KeyTable", "theirs example.org:theirs:/k\n");
+    house.write("real-SigningTable", "*@example.org theirs\n");
+    let change = Switch {
+        domain: &name("example.org"),
+        selector: "ours",
+        old_selector: None,
+        algorithm: NewKey::Rsa2048,
+        key_file: Path::new("/k"),
+        record: "",
+    };
+    let told = check_free(house.signer(), &change, &BTreeSet::new()).unwrap_err();
+    assert_eq!(told.fault, Fault::Disagrees);
+    assert_eq!(told.place, Some(Place::file(house.path("SigningTable"))));
+    let beside = BTreeSet::from(["theirs".to_owned()]);
+    assert_eq!(check_free(house.signer(), &change, &beside), Ok(()));
+    let watched = ["KeyTable", "SigningTable", "real-KeyTable", "real-SigningTable"];
+    let real = house.dir.path().canonicalize().unwrap();
+    assert_eq!(
+        files(house.signer())[2..],
+        [real.join(watched[2]), real.join(watched[3])]
+    );
 }
 
 #[test]
