@@ -15,6 +15,7 @@ use signpost::verify::{self, reply, report};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 fn main() -> ExitCode {
@@ -225,8 +226,8 @@ fn examine(options: VerifyOptions) -> Exit {
             Err(error) => complain(&error, Exit::Errors),
         };
     }
-    let examined =
-        verify::Message::read(file.as_deref()).and_then(|message| verify::verify(&message, &delivery, options.dns));
+    let examined = verify::Message::read(file.as_deref())
+        .and_then(|message| verify::verify(&Arc::new(message), &delivery, options.dns));
     let report = match examined {
         Ok(report) => report,
         Err(error) => return complain(&error, Exit::Errors),

@@ -30,7 +30,9 @@ use crate::config::Config;
 use crate::finding::Finding;
 use accounts::Accounts;
 use machine::Machine;
+use postfix::settings::MAIN;
 use signer::Signer;
+use std::path::Path;
 use tables::Judged;
 
 /// What the doctor found.
@@ -49,7 +51,7 @@ pub fn examine(machine: &Machine, config: Option<&Config>) -> Examined {
     let mut findings = vec![];
     let mut keys = vec![];
     match &signer {
-        None => findings.push(opendkim::missing(machine)),
+        None => findings.push(opendkim::missing(machine, config)),
         Some(signer) => {
             let judged: Judged = tables::judge(machine, &accounts, signer);
             findings.extend(opendkim::judge(machine, signer, &judged.keys));
@@ -74,9 +76,14 @@ pub fn examine(machine: &Machine, config: Option<&Config>) -> Examined {
     findings.extend(postfix::judge(machine, &accounts, listening.as_ref()));
     findings.sort();
     findings.dedup();
-    let scope = match keys.len() {
-        1 => "OpenDKIM with 1 key, and Postfix".to_owned(),
-        number => format!("OpenDKIM with {number} keys, and Postfix"),
+    let has_postfix = machine.has(Path::new(MAIN));
+    let scope = match (&signer, keys.len(), has_postfix) {
+        (None, _, false) => "neither OpenDKIM nor Postfix is here".to_owned(),
+        (None, _, true) => "Postfix".to_owned(),
+        (Some(_), 1, true) => "OpenDKIM with 1 key, and Postfix".to_owned(),
+        (Some(_), number, true) => format!("OpenDKIM with {number} keys, and Postfix"),
+        (Some(_), 1, false) => "OpenDKIM with 1 key".to_owned(),
+        (Some(_), number, false) => format!("OpenDKIM with {number} keys"),
     };
     Examined { findings, scope }
 }

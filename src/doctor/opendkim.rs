@@ -6,13 +6,23 @@ use super::conf::{CONF, Conf, DataSet};
 use super::machine::Machine;
 use super::signer::{self, Signer};
 use super::socket::Socket;
-use super::tables::{SigningKey, bare};
+use super::tables::SigningKey;
 use super::units::Unit;
+use crate::config::Config;
 use crate::finding::{Finding, Place};
+use crate::signer::bare;
 use std::path::Path;
 
-/// What to say where OpenDKIM is not installed.
-pub(super) fn missing(machine: &Machine) -> Finding {
+/// What rspamd has of its own for signing (its module dkim_signing).
+const RSPAMD: &str = "/etc/rspamd/local.d/dkim_signing.conf";
+
+/// What to say where OpenDKIM is not installed. Another program may sign: who has Signpost switch one has said so.
+pub(super) fn missing(machine: &Machine, config: Option<&Config>) -> Finding {
+    let others = config.is_some_and(|config| !config.signers.is_empty()) || machine.has(Path::new(RSPAMD));
+    if others {
+        let what = "OpenDKIM has no configuration here; another program signs, which was not looked at";
+        return Finding::note("opendkim-missing", what).at(Place::file(machine.here(Path::new(CONF))));
+    }
     let what = "OpenDKIM has no configuration here, so nothing signs mail with its keys";
     let cure = "`apt-get install opendkim opendkim-tools`, then `signpost setup opendkim --write`";
     Finding::warning("opendkim-missing", what, cure).at(Place::file(machine.here(Path::new(CONF))))

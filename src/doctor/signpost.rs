@@ -7,10 +7,11 @@
 use super::access::{self, Want};
 use super::accounts::{Account, Accounts};
 use super::machine::Machine;
-use super::tables::{SigningKey, bare};
+use super::tables::SigningKey;
 use super::units::Unit;
 use crate::finding::{Finding, Place};
 use crate::keys::{KeyDirectory, public_key_in, record_beside};
+use crate::signer::bare;
 use rustix::fs::FileType;
 use std::collections::BTreeSet;
 use std::io;

@@ -10,6 +10,7 @@ use super::signer::Signer;
 use crate::finding::{Finding, Place, Severity};
 use crate::keys::{KeyAt, SigningRow, Table, read_key_table, read_signing_table};
 use crate::name::Name;
+use crate::signer::bare;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -289,9 +290,4 @@ fn unsafe_key(machine: &Machine, signer: &Signer, file: &Path, found: &Unsafe) -
     };
     let finding = Finding::error("opendkim-key-unsafe", format!("{at} {why}: {consequence}"), cure);
     Finding { severity, ..finding }.at(Place::file(machine.here(file)))
-}
-
-/// A name as files and tables have it, without the final dot.
-pub(super) fn bare(name: &Name) -> String {
-    name.to_string().trim_end_matches('.').to_owned()
 }

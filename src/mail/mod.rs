@@ -55,6 +55,7 @@ use serde::Deserialize;
 pub use kind::{Kind, Wanted, is_spf};
 pub(crate) use read::seconds;
 pub use read::{NoPeriod, NoReportUri, Period, PolicyName, ReportUri};
+pub(crate) use rotation::date;
 pub use tags::{dkim_public_key, dkim_verifies_as_well};
 pub use view::{Known, ZoneView};
 

@@ -177,7 +177,7 @@ fn is_selector(text: &str) -> bool {
 }
 
 /// Year, month and day of a time in seconds since 1970, in the Gregorian calendar, UTC.
-fn date(seconds: u64) -> (u64, u64, u64) {
+pub(crate) fn date(seconds: u64) -> (u64, u64, u64) {
     const DAYS_OF_400_YEARS: u64 = 146_097;
     let mut days = seconds / DAY.as_secs();
     let mut year = 1970 + 400 * (days / DAYS_OF_400_YEARS);

@@ -194,7 +194,7 @@ fn named_files(signer: &Signer) -> Vec<&Path> {
 }
 
 /// The name without the dot at its end, as tables and paths have it.
-fn bare(domain: &Name) -> String {
+pub(crate) fn bare(domain: &Name) -> String {
     domain.to_string().trim_end_matches('.').to_owned()
 }
 

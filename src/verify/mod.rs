@@ -28,6 +28,7 @@ pub use outcome::{Report, Session};
 
 use resolver::Dns;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long all checks together may wait for the DNS.
@@ -45,13 +46,13 @@ pub struct Delivery {
 }
 
 /// Examines a message; `dns` is whom to ask instead of the system's resolver.
-pub fn verify(message: &Message, delivery: &Delivery, dns: Option<SocketAddr>) -> Result<Report, VerifyError> {
+pub fn verify(message: &Arc<Message>, delivery: &Delivery, dns: Option<SocketAddr>) -> Result<Report, VerifyError> {
     let (session, mut notes) = delivery.complete(message)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| VerifyError::Resolver(error.to_string()))?;
-    let (delivered, examined) = (session.clone(), message.clone());
+    let (delivered, examined) = (session.clone(), Arc::clone(message));
     // A task of its own, for a panic over a hostile message ends there.
     let evaluation = async move {
         let dns = Dns::new(dns)?;

@@ -12,6 +12,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 /// RFC 5321 §4.5.3.1.3.
 const MAX_ADDRESS: usize = 254;
@@ -37,7 +38,7 @@ pub fn answer(
     way: &Way,
 ) -> Result<String, VerifyError> {
     let none = |why: String| Ok(format!("no report is sent: {why}"));
-    let examined = Message::read(file).and_then(|message| {
+    let examined = Message::read(file).map(Arc::new).and_then(|message| {
         let sender = delivery.sender(&message).unwrap_or_default();
         Ok(match recipient(&message, &sender) {
             Err(why) => Err(why),

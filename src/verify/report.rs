@@ -1,6 +1,7 @@
 //! The report: the "Summary of Results" that check-auth services have sent for twenty years, and the details. Pure.
 
 use super::outcome::{Check, Method, Report};
+use crate::config::printable;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -136,20 +137,13 @@ fn plain(text: &str) -> String {
 }
 
 fn within(text: &str, most: usize) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        if out.len() + c.len_utf8() > most {
-            out.push('…');
-            break;
-        }
-        out.push(if c.is_control() || is_bidi(c) { '?' } else { c });
+    let mut out = printable(text);
+    if out.len() > most {
+        let end = (0..=most).rev().find(|end| out.is_char_boundary(*end));
+        out.truncate(end.unwrap_or(0));
+        out.push('…');
     }
     out
-}
-
-/// Characters that turn the text around them, so that it reads as other than it is.
-fn is_bidi(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -268,7 +262,7 @@ pub(super) mod tests {
         report.checks[0].records[0].text = "é".repeat(5000);
         report.checks[0].records[0].name = "\u{1f4ee}".repeat(5000);
         let text = text(&report);
-        assert!(text.contains("HELO hostname:  a?[31m??Bcc: x?\n"), "{text}");
+        assert!(text.contains("HELO hostname:  a·[31m··Bcc: x·\n"), "{text}");
         assert!(text.lines().all(|line| line.len() < 998));
     }
 }

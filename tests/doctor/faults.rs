@@ -141,6 +141,13 @@ faults! {
     a_service_without_milters: "postfix-milter-overridden", |m| {
         m.replace("etc/postfix/master.cf", "-o syslog_name=postfix/submission", "-o smtpd_milters=");
     };
+    a_service_that_asks_no_milter: "postfix-milter-overridden", |m| {
+        m.replace(
+            "etc/postfix/master.cf",
+            "-o syslog_name=postfix/submission",
+            "-o { receive_override_options = no_header_body_checks, no_milters }",
+        );
+    };
     mail_is_lost_while_the_signer_is_down: "postfix-default-action", |m| {
         m.append(MAIN, "milter_default_action = reject\n");
     };
@@ -224,6 +231,17 @@ fn neither_program_is_there() {
     let report = machine.doctor();
     assert_eq!((report.codes(), report.exit()), (vec!["opendkim-missing"], 1));
     assert!(report.notes().contains(&"postfix-missing"));
+}
+
+/// Whoever signs by another program lacks nothing.
+#[test]
+fn another_program_signs() {
+    let machine = Machine::bare();
+    std::fs::remove_dir_all(machine.path("etc/postfix")).unwrap();
+    machine.write("etc/rspamd/local.d/dkim_signing.conf", "enabled = true;\n");
+    let report = machine.doctor();
+    assert!(report.codes().is_empty() && report.exit() == 0, "{:#}", report.0);
+    assert!(report.notes().contains(&"opendkim-missing"));
 }
 
 #[test]

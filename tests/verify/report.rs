@@ -42,11 +42,10 @@ fn what_was_not_said_is_taken_from_the_header_and_else_refused() {
         "{text}"
     );
     assert!(text.contains("SPF check:          pass"), "{text}");
-    let from_alice = format!("Return-Path: <alice@example.org>\r\n{TEXT}");
     for (message, more, complaint) in [
         (TEXT, &[][..], "--client-ip"),
         (TEXT, &["--client-ip", "unknown"], "--client-ip"),
-        (from_alice.as_str(), &["--reply"], "--client-ip"),
+        (TEXT, &["--reply", "--mail-from", "alice@example.org"], "--client-ip"),
         ("", &["--client-ip", "192.0.2.25"], "no message"),
         (
             "",

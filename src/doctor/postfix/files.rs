@@ -24,7 +24,7 @@ pub(in crate::doctor) struct Service {
     pub(in crate::doctor) chroot: String,
     /// The program.
     pub(in crate::doctor) command: String,
-    /// `-o name=value`.
+    /// `-o name=value` and `-o { name = value }`.
     pub(in crate::doctor) overrides: Vec<(String, String)>,
 }
 
@@ -44,19 +44,27 @@ pub(in crate::doctor) fn parameters(text: &str) -> Vec<Parameter> {
 /// The services of a master.cf.
 pub(in crate::doctor) fn services(text: &str) -> Vec<Service> {
     let service = |(lines, text): (RangeInclusive<u32>, String)| {
-        let words: Vec<&str> = text.split_whitespace().collect();
+        let words = grouped(&text, char::is_whitespace);
         let [name, _, _, _, chroot, _, _, command, arguments @ ..] = words.as_slice() else {
             return None;
         };
         let options = arguments.windows(2).filter(|pair| pair[0] == "-o");
+        // `-o { name = value }` is for values with blanks in them.
+        let inside = |word: &str| {
+            let wrapped = word.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+            wrapped.unwrap_or(word).to_owned()
+        };
         Some(Service {
             name: (*name).to_owned(),
             line: *lines.start(),
             chroot: (*chroot).to_owned(),
             command: (*command).to_owned(),
             overrides: options
-                .filter_map(|pair| pair[1].split_once('='))
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .filter_map(|pair| {
+                    let option = inside(pair[1]);
+                    let (name, value) = option.split_once('=')?;
+                    Some((name.trim().to_owned(), value.trim().to_owned()))
+                })
                 .collect(),
         })
     };
@@ -131,16 +139,21 @@ pub(in crate::doctor) fn milters(value: &str) -> Vec<&str> {
 
 /// The entries of such a list, each as it is written: braces hold one together.
 pub(in crate::doctor) fn entries(value: &str) -> Vec<&str> {
+    grouped(value, |c| c.is_whitespace() || c == ',')
+}
+
+/// What stands between separators, of which those within braces are none.
+fn grouped(text: &str, is_separator: impl Fn(char) -> bool) -> Vec<&str> {
     let mut depth = 0usize;
-    let entries = value.split(|c: char| {
+    let groups = text.split(|c: char| {
         match c {
             '{' => depth += 1,
             '}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        depth == 0 && (c.is_whitespace() || c == ',')
+        depth == 0 && is_separator(c)
     });
-    entries.filter(|entry| !entry.is_empty()).collect()
+    groups.filter(|group| !group.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -158,11 +171,16 @@ mod tests {
 
     #[test]
     fn services_have_their_overrides() {
-        let text = "smtp inet n - y - - smtpd\n#x inet n - y - - smtpd\nsubmission inet n - - - - smtpd\n  -o syslog_name=a\n  -o smtpd_milters=\n";
+        let text = "smtp inet n - y - - smtpd\n#x inet n - y - - smtpd\nsubmission inet n - - - - smtpd\n  -o syslog_name=a\n  -o smtpd_milters=\n  -o { a = b c }\n  -o x={y z}\n";
         let read = services(text);
         assert_eq!(read.len(), 2);
         assert_eq!((read[1].chroot.as_str(), read[1].line), ("-", 3));
-        let overrides = [("syslog_name", "a"), ("smtpd_milters", "")];
+        let overrides = [
+            ("syslog_name", "a"),
+            ("smtpd_milters", ""),
+            ("a", "b c"),
+            ("x", "{y z}"),
+        ];
         let overrides = overrides.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(read[1].overrides, overrides);
     }

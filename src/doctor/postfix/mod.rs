@@ -181,7 +181,7 @@ fn real(machine: &Machine, socket: &Socket) -> Socket {
     }
 }
 
-/// Services for mail programs that go without the milter, by `-o smtpd_milters=` in master.cf.
+/// Services for mail programs that go without the milter, by `-o smtpd_milters=` or `no_milters` in master.cf.
 fn overridden(machine: &Machine, settings: &Settings, listening: Option<&Listening>) -> Vec<Finding> {
     const SUBMISSION: [&str; 5] = ["submission", "submissions", "smtps", "465", "587"];
     let services = settings.services.iter().filter(|service| {
@@ -190,7 +190,20 @@ fn overridden(machine: &Machine, settings: &Settings, listening: Option<&Listeni
     });
     let mut findings = vec![];
     for service in services {
-        let Some((_, raw)) = service.overrides.iter().find(|(name, _)| name == "smtpd_milters") else {
+        let set = |name: &str| service.overrides.iter().rev().find(|(known, _)| known == name);
+        let place = Place::line(machine.here(Path::new(MASTER)), service.line);
+        if let Some((_, options)) = set("receive_override_options")
+            && options.split([',', ' ', '\t']).any(|option| option == "no_milters")
+        {
+            let what = format!(
+                "the service `{}` asks no milter (`no_milters`): mail that comes by it is not signed",
+                service.name
+            );
+            let cure = "take `no_milters` out of the `-o receive_override_options` of the service";
+            findings.push(Finding::warning("postfix-milter-overridden", what, cure).at(place.clone()));
+            continue;
+        }
+        let Some((_, raw)) = set("smtpd_milters") else {
             continue;
         };
         let value = files::expand(raw, &|name| Some(settings.get(name)));
@@ -201,7 +214,6 @@ fn overridden(machine: &Machine, settings: &Settings, listening: Option<&Listeni
                 service.name
             );
             let cure = "remove the `-o smtpd_milters` of the service, or write `$smtpd_milters` into it";
-            let place = Place::line(machine.here(Path::new(MASTER)), service.line);
             findings.push(Finding::warning("postfix-milter-overridden", what, cure).at(place));
         }
     }

@@ -153,6 +153,9 @@ mod tests {
         let asked = Settings::of(&machine).unwrap();
         let read = Settings::without_postconf(&machine).unwrap();
         assert!(read.evaluated.is_empty());
+        // Without postconf the two would be the same by themselves.
+        let has_postconf = ["/usr/sbin/postconf", "/usr/bin/postconf"].map(|program| Path::new(program).exists());
+        assert_eq!(asked.evaluated.is_empty(), !has_postconf.contains(&true));
         for (name, _) in DEFAULTS.iter().filter(|(name, _)| !name.starts_with("my")) {
             assert_eq!(asked.get(name), read.get(name), "{name}");
         }

@@ -21,11 +21,18 @@ pub struct Draft {
     added: Vec<String>,
 }
 
-/// Lines of the old file, from 1, and what comes in their place.
+/// Lines of the old file, from 1, and what comes in their place. Comments and blank lines between them stay.
 #[derive(Debug, Clone)]
 struct Edit {
     lines: RangeInclusive<u32>,
     new: Option<String>,
+}
+
+impl Edit {
+    fn takes(&self, number: u32, line: &[u8]) -> bool {
+        let line = line.trim_ascii();
+        self.lines.contains(&number) && (*self.lines.start() == number || !(line.is_empty() || line.starts_with(b"#")))
+    }
 }
 
 impl Draft {
@@ -91,7 +98,7 @@ impl Draft {
         let inserted = |behind: u32| self.inserted.iter().filter(move |(line, _)| *line == behind);
         inserted(0).for_each(|(_, new)| put(new.as_bytes()));
         for (number, line) in (1u32..).zip(&self.lines) {
-            match self.edits.iter().find(|edit| edit.lines.contains(&number)) {
+            match self.edits.iter().find(|edit| edit.takes(number, line)) {
                 None => put(line),
                 Some(Edit { lines, new: Some(new) }) if *lines.start() == number => put(new.as_bytes()),
                 Some(_) => {}
@@ -115,7 +122,10 @@ impl fmt::Display for Draft {
         for edit in edits {
             for number in edit.lines.clone() {
                 let line = self.lines.get(number.saturating_sub(1) as usize);
-                let line = String::from_utf8_lossy(line.map_or(&[], Vec::as_slice));
+                let Some(line) = line.filter(|line| edit.takes(number, line)) else {
+                    continue;
+                };
+                let line = String::from_utf8_lossy(line);
                 writeln!(f, "{number:5} - {}", crate::config::printable(&line))?;
             }
             if let Some(new) = &edit.new {
@@ -180,17 +190,17 @@ mod tests {
 
     #[test]
     fn what_is_not_edited_stays_octet_for_octet() {
-        let old = b"# \xe9t\xe9\r\na\nb\n\n c\nd";
+        let old = b"# \xe9t\xe9\r\na\nb\n # why\n\n c\nd";
         assert!(!draft(old).is_changed());
         assert_eq!(draft(old).content(), [&old[..], b"\n"].concat());
         let mut draft = draft(old);
-        draft.replace(3..=5, "B");
+        draft.replace(3..=6, "B");
         draft.remove(2..=2);
         draft.add("e");
-        assert_eq!(draft.content(), b"# \xe9t\xe9\r\nB\nd\ne\n");
+        assert_eq!(draft.content(), b"# \xe9t\xe9\r\nB\n # why\n\nd\ne\n");
         assert_eq!(
             draft.to_string(),
-            "/etc/x\n    2 - a\n    3 - b\n    4 - \n    5 -  c\n    3 + B\n      + e\n"
+            "/etc/x\n    2 - a\n    3 - b\n    6 -  c\n    3 + B\n      + e\n"
         );
     }
 }

@@ -4,6 +4,7 @@
 use super::draft::Draft;
 use crate::doctor::machine::Machine;
 use crate::doctor::signer::BACKUP;
+use crate::mail::date;
 use rustix::fs::{Gid, Uid};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -21,6 +22,14 @@ pub enum WriteError {
     /// Somebody else wrote it meanwhile.
     #[error("{} changed while it was looked at; run the command again", .0.display())]
     Changed(PathBuf),
+    /// It is in its place, and may be the old one again after a power failure.
+    #[error("{} is written, but whether it is on disk is not known: {error}", path.display())]
+    Unsynced {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
     /// The file system refuses.
     #[error("cannot write {}: {error}; nothing of it was changed", path.display())]
     Refused {
@@ -72,6 +81,13 @@ pub(super) fn write(machine: &Machine, draft: &Draft, now: SystemTime) -> Result
         None => None,
     };
     put(&path, &draft.content()).map_err(refused)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| WriteError::Unsynced {
+            path: draft.path.clone(),
+            error,
+        })?;
     Ok(Written {
         path: draft.path.clone(),
         backup: backup.map(|backup| machine.own(&backup)),
@@ -114,8 +130,7 @@ fn put(path: &Path, content: &[u8]) -> io::Result<()> {
         // What failed is told; the rest of it is litter.
         let _ = fs::remove_file(&beside);
     }
-    renamed?;
-    File::open(folder)?.sync_all()
+    renamed
 }
 
 /// A new file with owner and mode of another one, on disk when this returns.
@@ -136,17 +151,9 @@ fn create(path: &Path, like: Option<&fs::Metadata>, content: &[u8]) -> io::Resul
 /// `20261124-183804`, UTC.
 fn stamp(now: SystemTime) -> String {
     let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    // Years begin in March here, so that the odd day is the last; 719 468 days are from then to 1970.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = era * 400 + year + next;
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let seconds = since.as_secs();
+    let (year, month, day) = date(seconds);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
 }
 
