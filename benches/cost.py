@@ -5,6 +5,7 @@
     cost.py wildcard  the same with every server bound to 0.0.0.0; NSD answers from 127.0.0.1 then, whatever was asked
     cost.py tcp       CPU per TCP answer: pipelined over 8 connections, and one query a connection
     cost.py cores     answers and CPU per answer with one worker and with two
+    cost.py drain     how much sooner two workers than one have answered what waits, with nobody asking meanwhile
     cost.py crowd     a fresh client's wait, quiet and beside 2 000 idle and 1 000 one-octet-a-second connections
 
 All servers serve the same mail domain from the same file on loopback, pinned to core 0; dnsperf asks the same
@@ -299,6 +300,70 @@ def cores(options):
     return got
 
 
+def run_times(pid):
+    """Nanoseconds on a core of each thread of a server."""
+    times = {}
+    for process in family(pid):
+        try:
+            for thread in os.listdir(f"/proc/{process}/task"):
+                with open(f"/proc/{process}/task/{thread}/schedstat") as file:
+                    times[thread] = int(file.read().split()[0])
+        except OSError:
+            pass
+    return times
+
+
+def drained(field, name, clients=1920, each=4):
+    """Stops the server, lets questions of many clients wait in its sockets, and lets it go on: milliseconds of the thread
+    that was busy longest, and the part of the questions that was answered."""
+    server = field.running[name]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+    # So many that the kernel's spreading of clients is even.
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(clients)]
+    message = question(f"www.{ZONE}", 1)
+    try:
+        for pid in family(server.pid):
+            os.kill(pid, signal.SIGSTOP)
+        for client in sockets:
+            client.connect((field.ip, field.ports[name]))
+            client.setblocking(False)
+        for _ in range(each):
+            for client in sockets:
+                client.send(message)
+        before = run_times(server.pid)
+        for pid in family(server.pid):
+            os.kill(pid, signal.SIGCONT)
+        time.sleep(.5)
+        after = run_times(server.pid)
+        answers = 0
+        for client in sockets:
+            try:
+                while client.recv(4096):
+                    answers += 1
+            except BlockingIOError:
+                pass
+    finally:
+        for client in sockets:
+            client.close()
+    return max(after[thread] - before.get(thread, 0) for thread in after) / 1e6, answers / (clients * each)
+
+
+def drain(options):
+    """Two workers beside one, each on a core of its own, while nobody else needs one: the questions wait already, and the
+    answers are not read before all are there. Only Signpost's sockets have room for so many."""
+    options.transport, options.only = "udp", "signpost"
+    got = {}
+    for workers, on in (1, "0"), (2, "0,1"):
+        with Field(options, "udp", workers=workers, server_cores=on) as field:
+            runs = [drained(field, "signpost") for _ in range(6 * options.rounds)]
+        got[workers] = {"ms": statistics.median(ms for ms, _ in runs), "answered": min(part for _, part in runs)}
+    print("\nUDP: 7 680 questions that wait, answered by one worker and by two, each on its core\n")
+    print("| one, ms | two, ms | so much sooner | answered at least |\n|---|---|---|---|")
+    one, two = got[1], got[2]
+    print(f"| {one['ms']:.2f} | {two['ms']:.2f} | {one['ms'] / two['ms']:.2f} | {100 * min(one['answered'], two['answered']):.1f} % |")
+    return got
+
+
 def percentile(waits, part=.99):
     waits = sorted(float("inf") if wait is None else wait for wait in waits)
     return waits[min(len(waits) - 1, int(len(waits) * part))] * 1e3
@@ -387,7 +452,7 @@ def crowd(options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mode", choices=["udp", "wildcard", "tcp", "cores", "crowd"])
+    parser.add_argument("mode", choices=["udp", "wildcard", "tcp", "cores", "drain", "crowd"])
     parser.add_argument("--bin", default=f"{HERE}/../target/release/signpost")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--secs", type=int, default=4, help="of one round of one server")
@@ -402,7 +467,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.besiege:
         return besiege(options.besiege, 2000, 1000)
-    run = {"udp": udp, "tcp": tcp, "cores": cores, "crowd": crowd,
+    run = {"udp": udp, "tcp": tcp, "cores": cores, "drain": drain, "crowd": crowd,
            "wildcard": lambda options: udp(options, "0.0.0.0", "UDP, wildcard bind")}[options.mode]
     got = run(options)
     if options.json:

@@ -110,7 +110,8 @@ class Peer:
     def signpost(self):
         at = self.domains.folder
         config = f'listen = ["127.0.0.1:{PORT}"]\nzones = "{at}/zones"\nkeys = "{at}/keys"\nstate = "{self.folder}/state"\n'
-        return [self.binary, "--config", self.put("signpost.toml", [config]), "serve"]
+        # As its unit does.
+        return ["nice", "-n", "-10", self.binary, "--config", self.put("signpost.toml", [config]), "serve"]
 
     def nsd(self):
         control = f'remote-control:\n control-enable: yes\n control-interface: "{self.folder}/control"\n'

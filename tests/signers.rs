@@ -18,7 +18,10 @@ use signpost::mail::dkim::NewKey;
 use signpost::name::Name;
 use signpost::signer::{self, Fault, SignerError, Switch};
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
@@ -81,7 +84,7 @@ fn opendkim(house: &House, conf: &str, mail: &str) -> String {
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
-/// Signs a mail by the tables and verifies it against these records; the selector if it passes.
+/// Signs a mail by the tables and verifies it.
 fn signs_with(house: &House, keys: &[(&str, &PathBuf)]) -> Result<String, String> {
     let path = |file: &str| house.path(file).display().to_string();
     let (keys_table, signing_table) = (path("KeyTable"), path("SigningTable"));
@@ -89,14 +92,22 @@ fn signs_with(house: &House, keys: &[(&str, &PathBuf)]) -> Result<String, String
     let said = opendkim(house, &conf, MAIL);
     let header = said.split_once("hvalue='").and_then(|(_, rest)| rest.split_once('\''));
     let (header, _) = header.ok_or(said.clone())?;
-    let signed = format!("DKIM-Signature: {}\r\n{MAIL}", header.replace('\n', "\r\n"));
+    verified(
+        house,
+        keys,
+        &format!("DKIM-Signature: {}\r\n{MAIL}", header.replace('\n', "\r\n")),
+    )
+}
+
+/// Verifies a signed mail against these records; the selector if it passes.
+fn verified(house: &House, keys: &[(&str, &PathBuf)], signed: &str) -> Result<String, String> {
     let row = |(selector, record): &(&str, String)| format!("{selector}._domainkey.example.org {record}\n");
     let records = keys.iter().map(|(selector, file)| (*selector, record_of(file)));
     house.write("records", records.map(|record| row(&record)).collect::<String>());
     let said = opendkim(
         house,
-        &format!("Mode v\nTestDNSData file:{}\n", path("records")),
-        &signed,
+        &format!("Mode v\nTestDNSData file:{}\n", house.path("records").display()),
+        signed,
     );
     let passed = said
         .split_once("verification (s=")
@@ -133,7 +144,7 @@ fn opendkim_signs_with_the_key_of_its_selector_at_every_moment_of_a_switch() {
     // The old key is in no table and can go.
     signer.reload = None;
     signer::retire(&signer, &org(), "a").unwrap();
-    signer::discard(&old, None).unwrap();
+    signer::discard(&old, "", None).unwrap();
     assert_eq!(signs_with(&house, &[("b", &new)]).as_deref(), Ok("b"));
 }
 
@@ -213,6 +224,125 @@ fn a_running_opendkim_takes_the_new_key_by_sigusr1() {
     drop(running);
     // Gone: its number may be that of another soon.
     assert_eq!(switch(&signer, "b", Some("a"), &new).unwrap_err().fault, Fault::Reload);
+}
+
+/// Exim as Debian has it, without its package, which does not go together with that of another mail server; `None`
+/// where it cannot be had.
+fn exim(house: &House) -> Option<Command> {
+    let folder = house.path("exim");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let script = "cd \"$0\" && apt-get download -q exim4-daemon-light libidn12 && \
+                  for package in *.deb; do dpkg-deb -x $package . || exit 1; done";
+    let mut fetch = Command::new("sh");
+    let fetched = fetch.args(["-c", script]).arg(&folder).output().unwrap();
+    if !fetched.status.success() {
+        return None;
+    }
+    // It runs as a user of this name only.
+    for (file, row) in [
+        ("passwd", "Debian-exim:x:61234:61234::/:/bin/false\n"),
+        ("group", "Debian-exim:x:61234:\n"),
+    ] {
+        let before = fs::read_to_string(Path::new("/etc").join(file)).unwrap();
+        house.write(&format!("exim/{file}"), before + row);
+    }
+    // And starts itself anew as one that has root's rights, which takes libraries by the system's cache alone.
+    let script = "ldconfig -C \"$0/ld.so.cache\" \"$0\"/usr/lib/*-linux-gnu && \
+                  for file in passwd group ld.so.cache; do mount --bind \"$0/$file\" /etc/$file || exit 1; done; \
+                  exec \"$0/usr/sbin/exim4\" \"$@\"";
+    let mut exim = Command::new("unshare");
+    exim.args(["--mount", "sh", "-c", script]).arg(folder);
+    Some(exim)
+}
+
+/// Takes one mail by SMTP.
+fn take_mail(listener: &TcpListener) -> String {
+    listener.set_nonblocking(true).unwrap();
+    let (mut stream, _) = wait_for("Exim", || listener.accept().ok());
+    stream.set_nonblocking(false).unwrap();
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+    let mut mail = String::new();
+    stream.write_all(b"220 test\r\n").unwrap();
+    while let Some(line) = lines.next() {
+        if line == "DATA" {
+            stream.write_all(b"354 go on\r\n").unwrap();
+            for line in lines.by_ref().take_while(|line| line != ".") {
+                mail += line.strip_prefix('.').unwrap_or(&line);
+                mail += "\r\n";
+            }
+        }
+        stream.write_all(b"250 ok\r\n").unwrap();
+    }
+    mail
+}
+
+#[test]
+fn exim_signs_by_the_recipe_of_the_manual() {
+    let house = House::new(
+        "[[signer]]\nkind = \"exim\"\nselectors = \"dkim_selectors\"\nowner = \":61234\"\nmode = \"0640\"\n",
+    );
+    fs::set_permissions(house.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let Some(mut exim) = exim(&house) else {
+        eprintln!("skipped: apt-get cannot download exim4-daemon-light");
+        return;
+    };
+    let signer = signer_of(&house);
+    house.write("dkim_selectors", "");
+    let rsa = signer::make(&signer, &org(), "a", NewKey::Rsa2048).unwrap();
+    let ed = signer::make(&signer, &org(), "ed", NewKey::Ed25519).unwrap();
+    switch(&signer, "a", None, &rsa).unwrap();
+    switch(&signer, "ed", None, &ed).unwrap();
+    let manual = include_str!("../docs/signers.md");
+    let recipe = manual.lines().filter(|line| line.starts_with("    dkim_"));
+    let recipe = recipe.collect::<Vec<_>>().join("\n");
+    let recipe = recipe.replace(
+        "/etc/exim4/dkim_selectors",
+        house.path("dkim_selectors").to_str().unwrap(),
+    );
+    let recipe = recipe.replace("/etc/signpost/keys", house.path("keys").to_str().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    house.write("spool/x", "");
+    chown(house.path("spool"), Some(61_234), Some(61_234)).unwrap();
+    house.write(
+        "exim.conf",
+        format!(
+            "primary_hostname = mail.example.org\nspool_directory = {spool}\nlog_file_path = {spool}/%slog\n\
+             exim_path = {program}\n\
+             keep_environment =\nbegin routers\nout:\n  driver = manualroute\n  route_list = * 127.0.0.1\n  \
+             self = send\n  transport = out\nbegin transports\nout:\n  driver = smtp\n  port = {port}\n  \
+             allow_localhost\n{recipe}\n",
+            spool = house.path("spool").display(),
+            program = house.path("exim/usr/sbin/exim4").display(),
+            port = listener.local_addr().unwrap().port(),
+        ),
+    );
+    exim.arg("-C").arg(house.path("exim.conf"));
+    exim.args(["-odf", "-f", "joe@example.org", "ann@example.net"]);
+    let mut send = |mail: &str| {
+        house.write("mail.eml", mail);
+        exim.stdin(File::open(house.path("mail.eml")).unwrap());
+        std::thread::scope(|scope| {
+            let taken = scope.spawn(|| take_mail(&listener));
+            let output = exim.output().unwrap();
+            let log = fs::read_to_string(house.path("spool/mainlog")).unwrap_or_default();
+            assert!(
+                output.status.success() && log.contains("Completed"),
+                "{output:?}\n{log}"
+            );
+            taken.join().unwrap()
+        })
+    };
+    let signed = send(MAIL);
+    for words in ["s=a;", "s=ed;", "a=rsa-sha256", "a=ed25519-sha256"] {
+        assert!(signed.contains(words), "{words}: {signed}");
+    }
+    assert_eq!(verified(&house, &[("a", &rsa)], &signed).as_deref(), Ok("a"));
+    let unsigned = send(&MAIL.replace("joe@example.org", "joe@example.com"));
+    assert!(
+        unsigned.contains("example.com") && !unsigned.contains("DKIM-Signature"),
+        "{unsigned}"
+    );
 }
 
 /// A process that ends with its test.
@@ -388,10 +518,12 @@ fn as_somebody_else() {
 }
 
 #[test]
-fn what_signpost_may_not_do_is_told_and_four_capabilities_are_enough() {
+fn what_signpost_may_not_do_is_told_and_three_capabilities_are_enough() {
     let house = House::new(SIGNER);
     house.write("KeyTable", "# of root\n");
     house.write("SigningTable", "");
+    // Not the mode of a new file.
+    fs::set_permissions(house.path("KeyTable"), fs::Permissions::from_mode(0o664)).unwrap();
     for directory in ["", "keys"] {
         chown(house.path(directory), Some(65_534), Some(65_534)).unwrap();
     }
@@ -408,10 +540,18 @@ fn what_signpost_may_not_do_is_told_and_four_capabilities_are_enough() {
     let key = house.path("keys/example.org/a.private");
     assert_eq!(key.metadata().unwrap().uid(), 65_534);
     fs::remove_dir_all(house.path("keys/example.org")).unwrap();
-    // Those of systemd/switch-signer.conf.
-    house.write_config(SIGNER);
-    run_as_nobody(&house, "-all,+chown,+dac_override,+fowner,+kill").unwrap_or_else(|said| panic!("{said}"));
+    // Those of systemd/switch-signer.conf, and without the last of them.
+    fs::copy("/bin/sleep", house.path("opendkim")).unwrap();
+    let mut opendkim = Running(Command::new(house.path("opendkim")).arg("1000").spawn().unwrap());
+    house.write("pid", opendkim.0.id().to_string());
+    house.write_config(&format!("{SIGNER}pid_file = \"pid\"\n"));
+    let told = run_as_nobody(&house, "-all,+chown,+dac_override").unwrap_err();
+    assert!(told.contains("grant Signpost CAP_KILL"), "{told}");
+    fs::remove_dir_all(house.path("keys/example.org")).unwrap();
+    run_as_nobody(&house, "-all,+chown,+dac_override,+kill").unwrap_or_else(|said| panic!("{said}"));
+    assert_eq!(opendkim.0.wait().unwrap().signal(), Some(libc::SIGUSR1));
     let uid = |file: &Path| file.metadata().unwrap().uid();
     assert!(uid(&key) != 65_534 && uid(&key) != 0);
-    assert_eq!(uid(&house.path("KeyTable")), 0);
+    let table = house.path("KeyTable");
+    assert_eq!((uid(&table), table.metadata().unwrap().mode() & 0o777), (0, 0o664));
 }

@@ -87,8 +87,8 @@ pub const MAIL_OPTIONS: &[OptionRow] = &[
         "How long a revoked key stays published with an empty p=. Then its record is gone."),
     row("mail.dkim.rotation.reveal", "an absolute path, as a string", "nowhere", r#"reveal = "/var/www/dkim-keys""#,
         "A folder where the private half of a key that Signpost made is published once its record is gone, so that old \
-         signatures prove nothing any more. It must not be in the key directory. An empty string undoes an inherited \
-         one."),
+         signatures prove nothing any more. It must not be in the key directory, and must be in ReadWritePaths= of \
+         Signpost's unit. An empty string undoes an inherited one."),
     row("mail.dkim.adsp", r#""unknown", "all" or "discardable""#, NOTHING, r#"adsp = "all""#,
         "The record at _adsp._domainkey (RFC 5617), historic."),
     row("mail.dkim.domainkeys_policy", "a list of tags, as a string", NOTHING, r#"domainkeys_policy = "t=y; o=-;""#,

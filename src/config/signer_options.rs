@@ -10,7 +10,8 @@ pub const SIGNER_OPTIONS: &[OptionRow] = &[
     row("signer.key_table", "the path of a file, as a string", "none: it must be written",
         r#"key_table = "/etc/opendkim/KeyTable""#,
         "The KeyTable of opendkim: a text file. A row whose name has the selector in it gets a new row beside it, any \
-         other is changed in its place."),
+         other is changed in its place. The old row goes with the files of a key that Signpost made, once it has been \
+         revoked."),
     row("signer.signing_table", "the path of a file, as a string", "none: it must be written",
         r#"signing_table = "/etc/opendkim/SigningTable""#,
         "The SigningTable of opendkim. A domain that is not in it yet is added as *@DOMAIN, or as DOMAIN where no row has \
@@ -21,8 +22,9 @@ pub const SIGNER_OPTIONS: &[OptionRow] = &[
          with $domain and $selector. rspamd reads a changed map by itself, within a few minutes."),
     row("signer.selectors", "the path of a file, as a string", "none: it must be written",
         r#"selectors = "/etc/exim4/dkim_selectors""#,
-        "The file of exim's dkim_selector = ${lookup{$dkim_domain}lsearch{FILE}}, lines of `domain: selector`, or of \
-         several selectors with colons between them. Exim reads it for each message."),
+        "The file of exim's dkim_domain = ${lookup{${lc:${domain:$h_from:}}}lsearch,ret=key{FILE}} and dkim_selector = \
+         ${lookup{$dkim_domain}lsearch{FILE}}, lines of `domain: selector`, or of several selectors with colons between \
+         them. Exim reads it for each message."),
     row("signer.algorithms", "a list of key types", r#"["rsa"] for opendkim and rspamd, ["rsa", "ed25519"] for exim and hook"#,
         r#"algorithms = ["rsa"]"#,
         "What it signs with. OpenDKIM has one SignatureAlgorithm for all of its keys, and rspamd's map one selector for \
@@ -44,15 +46,16 @@ pub const SIGNER_OPTIONS: &[OptionRow] = &[
     row("signer.pid_file", "the path of a file, as a string", "none", r#"pid_file = "/run/opendkim/opendkim.pid""#,
         "For opendkim in place of reload: the process whose number is in this file gets SIGUSR1."),
     row("signer.hook", "a list of strings: a program and its arguments", "none", r#"hook = ["/usr/local/sbin/dkim-switched"]"#,
-        "A command that is run after each switch, and once the old key is signed with no more. It has 30 seconds, and may \
-         be run again for the same switch."),
+        "A command that is run after each switch, and before the files of a key that Signpost made go, once it has been \
+         revoked. It has 30 seconds, and may be run again for the same key. If it fails, it is run again later, and the \
+         files stay until then."),
 ];
 
 /// What a hook finds in its environment.
 pub const HOOK_ENVIRONMENT: &[(&str, &str)] = &[
     (
         "SIGNPOST_ACTION",
-        "switch: sign with the key from now on; retire: the key is not to be signed with any more.",
+        "switch: sign with the key from now on; retire: the key has been revoked, and its files go.",
     ),
     ("SIGNPOST_DOMAIN", "The signing domain, such as example.org."),
     ("SIGNPOST_SELECTOR", "The selector of the key."),

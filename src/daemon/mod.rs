@@ -154,7 +154,7 @@ pub fn serve(config: Config, paint: Paint, announce: impl FnOnce(&str)) -> Resul
     let running = bound
         .run(Arc::clone(&engine.zones), settings)
         .map_err(StartError::System)?;
-    // From here on this thread composes; the threads that answer have started.
+    // The threads that answer have started; this one composes from here on.
     server::give_way();
     let notifier = Notifier::from_env();
     let mut loading = Loading::new(&notifier, &signals);

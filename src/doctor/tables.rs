@@ -28,6 +28,10 @@ pub(super) struct SigningKey {
     pub(super) place: Place,
 }
 
+/// The name of a key that stands for that of the sender's domain, behind a pattern that many senders fit
+/// (opendkim.conf(5), `SigningTable`).
+const ANY: &str = "%";
+
 /// The keys, and what there is to say of tables and keys.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
@@ -112,7 +116,7 @@ fn tables(machine: &Machine, signer: &Signer, judged: &mut Judged) {
     for (line, row) in table.rows {
         let place = Place::line(&here, line);
         names.insert(row.name.clone());
-        let senders = senders.get(row.name.as_str());
+        let senders = senders.get(row.name.as_str()).or(senders.get(ANY));
         if signing.is_some() && senders.is_none() {
             let what = format!("no row of the SigningTable uses this key, `{}`", row.name);
             let cure = "add `*@example.org NAME` with the domain and this name, or remove the row";
@@ -142,19 +146,15 @@ fn tables(machine: &Machine, signer: &Signer, judged: &mut Judged) {
             });
         }
     }
-    for (line, row) in signing.iter().flat_map(|(path, table)| {
-        let path = machine.here(path);
-        table
-            .rows
-            .iter()
-            .map(move |(line, row)| (Place::line(&path, *line), row))
-    }) {
-        if !names.contains(row.key_name.as_str()) {
+    let Some((path, signing)) = &signing else {
+        return;
+    };
+    for (line, row) in &signing.rows {
+        if row.key_name != ANY && !names.contains(row.key_name.as_str()) {
             let what = format!("the KeyTable has no key `{}`: OpenDKIM defers this mail", row.key_name);
             let cure = "write the first word of a KeyTable row behind the pattern";
-            judged
-                .findings
-                .push(Finding::error("opendkim-key-unknown", what, cure).at(line));
+            let finding = Finding::error("opendkim-key-unknown", what, cure);
+            judged.findings.push(finding.at(Place::line(machine.here(path), *line)));
         }
     }
 }

@@ -263,7 +263,7 @@ fn mailserver_stem(stem: &str) -> Option<&str> {
 }
 
 /// A domain name of two labels or more as folders and files are named, lower case.
-pub(super) fn domain_name(text: &str) -> Option<Name> {
+pub(crate) fn domain_name(text: &str) -> Option<Name> {
     let text = text.strip_suffix('.').unwrap_or(text);
     let last = text.rsplit_once('.')?.1;
     let plausible = last.len() >= 2 && !last.bytes().all(|octet| octet.is_ascii_digit());
@@ -281,7 +281,7 @@ pub(super) fn host_name(text: &str) -> Option<Name> {
 
 /// A selector in lower case (RFC 6376 §3.1: sub-domains joined by dots; an underscore is let pass,
 /// as DNS and verifiers do).
-pub(super) fn selector(text: &str) -> Option<String> {
+pub(crate) fn selector(text: &str) -> Option<String> {
     (text.len() <= 200 && text.split('.').all(is_label)).then(|| text.to_ascii_lowercase())
 }
 

@@ -45,6 +45,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use directory::KeyDirectory;
+pub(crate) use layout::{domain_name, selector};
 pub(crate) use links::record_beside;
 pub(crate) use table::{KeyAt, KeyRow, SigningRow, Table, read_key_table, read_signing_table};
 
@@ -96,33 +97,35 @@ impl DkimKey {
     }
 }
 
+/// Is a private key looked for in a file of this name?
+pub(crate) fn is_key_name(file: &Path) -> bool {
+    use layout::Kind::{Either, Plain, Private};
+    matches!(layout::classify(file).0, Private | Either | Plain)
+}
+
 /// What `p=` says for the private key in `content`, read as its name promises. The finding says why there is none.
 pub(crate) fn public_half(file: &Path, content: &[u8]) -> Result<String, Finding> {
+    match meant(file, content)? {
+        Some((reading::Reading::Key(key, public::Half::Private), _)) => Ok(key.base64()),
+        _ => Err(fault::Fault::Garbage("there is no private key in it").advise(file, Place::file(file))),
+    }
+}
+
+/// Reads a file that is known to be there for a key.
+fn meant(file: &Path, content: &[u8]) -> Result<Option<(reading::Reading, Vec<Finding>)>, Finding> {
     let (kind, stem) = layout::classify(file);
     let expected = reading::Expectation {
         kind,
         stem: &stem,
         is_meant: true,
     };
-    let fault = match reading::read(content, expected) {
-        Ok(Some((reading::Reading::Key(key, public::Half::Private), _))) => return Ok(key.base64()),
-        Ok(_) => fault::Fault::Garbage("there is no private key in it"),
-        Err(fault) => fault,
-    };
-    Err(fault.advise(file, Place::file(file)))
+    reading::read(content, expected).map_err(|fault| fault.advise(file, Place::file(file)))
 }
 
 /// What the content of a key file, or of the record beside one, has for `p=` (`None`: nothing, a revoked
 /// record or a foreign file), and what there is to say of it.
 pub(crate) fn public_key_in(path: &Path, content: &[u8]) -> Result<(Option<String>, Vec<Finding>), Finding> {
-    let (kind, stem) = layout::classify(path);
-    let expected = reading::Expectation {
-        kind,
-        stem: &stem,
-        is_meant: true,
-    };
-    let read = reading::read(content, expected).map_err(|fault| fault.advise(path, Place::file(path)))?;
-    let Some((reading, findings)) = read else {
+    let Some((reading, findings)) = meant(path, content)? else {
         return Ok((None, vec![]));
     };
     let key = match reading {

@@ -1,11 +1,15 @@
 //! The end of private keys: removed, or held until they are published so that old signatures prove nothing any more.
 
 use super::error::{Fault, SignerError};
-use super::make::record_file;
 use super::{bare, file};
+use crate::keys::{public_half, record_beside};
 use crate::name::Name;
+use crate::watch;
+use rustix::io::Errno;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// Of the folders that keys are held in.
 const PRIVATE_DIRECTORY: u32 = 0o700;
@@ -15,6 +19,8 @@ const PRIVATE_FILE: u32 = 0o600;
 const PUBLIC_FILE: u32 = 0o644;
 /// Of the folder of those.
 const PUBLIC_DIRECTORY: u32 = 0o755;
+/// No selector has had so many keys.
+const MAX_OF_A_NAME: u32 = 100;
 
 /// Where the private half of a retired key is held below the state directory.
 pub fn held(state: &Path, domain: &Name, selector: &str) -> PathBuf {
@@ -41,35 +47,61 @@ pub fn all_held(state: &Path) -> Vec<(Name, String)> {
 }
 
 /// Removes a private key and the record beside it. With `hold`, a path of [`held`], the key is there before it is gone
-/// here. Doing it again after a crash finishes it.
-pub fn discard(key_file: &Path, hold: Option<&Path>) -> Result<(), SignerError> {
+/// here, if it is the one whose record has `public` for `p=`: whoever may write the key directory decides over what is
+/// in the file, and what is held is published one day. Doing it again after a crash finishes it.
+pub fn discard(key_file: &Path, public: &str, hold: Option<&Path>) -> Result<(), SignerError> {
     if let Some(hold) = hold
-        && key_file.exists()
+        && let Some(key) = key_of(key_file, public)?
     {
         file::create_parents(hold, PRIVATE_DIRECTORY)?;
-        file::copy(key_file, hold, PRIVATE_FILE)?;
+        file::create_again(hold, &key, PRIVATE_FILE)?;
     }
     // The key last: a record alone would be taken for a key that somebody else signs with.
-    let record = record_file(key_file);
+    let record = record_beside(key_file);
     if record != key_file {
         file::remove(&record)?;
     }
     file::remove(key_file)
 }
 
+/// The content of the file, if it is the private half of this key.
+fn key_of(file: &Path, public: &str) -> Result<Option<Zeroizing<Vec<u8>>>, SignerError> {
+    let error = match watch::read_no_link(file, file::MAX_KEY_OCTETS) {
+        Ok(key) => return Ok(Some(key).filter(|key| public_half(file, key).is_ok_and(|found| found == public))),
+        Err(error) => error,
+    };
+    match error.kind() {
+        // There is none, or what no key is in.
+        ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::FileTooLarge | ErrorKind::IsADirectory => Ok(None),
+        _ if Errno::from_io_error(&error) == Some(Errno::LOOP) => Ok(None),
+        _ => Err(SignerError::io(file, "read the key", error)),
+    }
+}
+
 /// Publishes the private half of a forgotten key as `SELECTOR._domainkey.DOMAIN.pem` in `folder`, and holds it no longer.
-/// Says where it is. Doing it again after a crash finishes it.
-pub fn reveal(held: &Path, folder: &Path, domain: &Name, selector: &str) -> Result<PathBuf, SignerError> {
-    let file = format!("{selector}._domainkey.{}.pem", bare(domain));
-    if file.contains('/') {
-        let what = format!("`{}` cannot be the name of a file", file.escape_debug());
+/// A selector that came again has its second key in `SELECTOR._domainkey.DOMAIN-2.pem`. Says where it is; `None` if none
+/// is held, as after a crash or where none was to be. Doing it again finishes it.
+pub fn reveal(held: &Path, folder: &Path, domain: &Name, selector: &str) -> Result<Option<PathBuf>, SignerError> {
+    let key = match watch::read_file(held, file::MAX_KEY_OCTETS) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(|error| SignerError::io(held, "read the key", error))?,
+    };
+    let name = format!("{selector}._domainkey.{}", bare(domain));
+    if name.contains('/') {
+        let what = format!("`{}` cannot be the name of a file", name.escape_debug());
         return Err(SignerError::new(Fault::Key, what, "publish the key by hand"));
     }
-    let public = folder.join(file);
-    if held.exists() || !public.exists() {
-        file::create_parents(&public, PUBLIC_DIRECTORY)?;
-        file::copy(held, &public, PUBLIC_FILE)?;
-        file::remove(held)?;
+    let mut public = folder.join(format!("{name}.pem"));
+    file::create_parents(&public, PUBLIC_DIRECTORY)?;
+    for number in 2..=MAX_OF_A_NAME {
+        match file::create_again(&public, &key, PUBLIC_FILE) {
+            Err(error) if error.fault == Fault::Exists => public = folder.join(format!("{name}-{number}.pem")),
+            made => {
+                made?;
+                file::remove(held)?;
+                return Ok(Some(public));
+            }
+        }
     }
-    Ok(public)
+    Err(SignerError::io(&public, "publish the key", Errno::EXIST))
 }

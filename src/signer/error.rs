@@ -3,7 +3,7 @@
 use crate::finding::{Finding, Place};
 use rustix::io::Errno;
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 /// What went wrong. Nothing of a private key is ever in it.
@@ -119,6 +119,17 @@ impl SignerError {
                  it may not do",
             ),
             Some(Errno::NOENT | Errno::NOTDIR) => (Fault::Missing, "put it back, or correct the path in [[signer]]"),
+            // A number of the system, if there is one, says more than the kind that is made of it.
+            None if error.kind() == ErrorKind::ResourceBusy => {
+                (Fault::Busy, "let the other program finish; it is tried again")
+            }
+            None if matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::FileTooLarge | ErrorKind::IsADirectory
+            ) =>
+            {
+                (Fault::Io, "is this the right file? Correct the path in [[signer]]")
+            }
             Some(Errno::EXIST) => (Fault::Exists, "take another selector, or move the file away"),
             _ => (Fault::Io, "see to the file system; it is tried again"),
         };

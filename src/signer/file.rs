@@ -1,11 +1,13 @@
 //! Files that are there whole or not at all.
 //!
 //! [`create`] makes a new one and never takes the place of another; [`rewrite`] changes a text and never loses what
-//! somebody else wrote meanwhile. Both write a hidden file beside it first, which is given its owner and mode before
-//! anything is in it, and is synced before it gets its name. What a crash leaves of those is removed by the next try.
+//! somebody else wrote meanwhile, where the file system can exchange two names. Both write a hidden file beside it
+//! first, which is given its owner and mode before anything is in it, and is synced before it gets its name. What a
+//! crash leaves of those is removed by the next try.
 
 use super::error::{Fault, SignerError};
 use super::owner::Owner;
+use crate::watch;
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::fs::{self, File};
@@ -19,6 +21,9 @@ use zeroize::Zeroizing;
 const TRIES: u32 = 5;
 /// A larger table is none.
 const MAX_TABLE_OCTETS: u64 = 64 << 20;
+
+/// A larger key is none.
+pub(super) const MAX_KEY_OCTETS: u64 = 256 << 10;
 
 /// One writer at a time: the hidden files have fixed names, so that none is left for ever.
 static WRITING: Mutex<()> = Mutex::new(());
@@ -45,9 +50,13 @@ pub(super) fn create_parents(path: &Path, mode: u32) -> Result<(), SignerError> 
     }
     create_parents(parent, mode)?;
     match rustix::fs::mkdir(parent, Mode::from_raw_mode(mode)) {
-        // Whatever the umask is.
-        Ok(()) => rustix::fs::chmod(parent, Mode::from_raw_mode(mode))
-            .map_err(|error| SignerError::io(parent, "set its mode", error))?,
+        // Whatever the umask is, and whatever is there by now.
+        Ok(()) => {
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::open(parent, flags, Mode::empty())
+                .and_then(|made| rustix::fs::fchmod(made, Mode::from_raw_mode(mode)))
+                .map_err(|error| SignerError::io(parent, "set its mode", error))?;
+        }
         Err(Errno::EXIST) => {}
         Err(error) => return Err(SignerError::io(parent, "make the directory", error)),
     }
@@ -55,22 +64,15 @@ pub(super) fn create_parents(path: &Path, mode: u32) -> Result<(), SignerError> 
 }
 
 /// Reads a text.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, SignerError> {
-    match fs::metadata(path) {
-        Ok(found) if found.len() > MAX_TABLE_OCTETS => {
-            let what = format!("{} octets are too many for a table", found.len());
-            return Err(SignerError::new(Fault::Table, what, "is this the right file?").at(path));
-        }
-        _ => {}
-    }
-    fs::read(path).map_err(|error| SignerError::io(path, "read it", error))
+pub(super) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SignerError> {
+    watch::read_file(path, MAX_TABLE_OCTETS).map_err(|error| SignerError::io(path, "read it", error))
 }
 
-/// Gives the text of `path` to `change` and puts what comes back in its place, with the same owner and mode; `None`
-/// leaves it. If somebody writes the file meanwhile, the new text is read and changed. Says whether it was written.
+/// Gives the text of `path` to `change` and puts what comes back in its place, with the same owner and mode. If somebody
+/// writes the file meanwhile, the new text is read and changed. Says whether it was written: not if it is the same.
 pub(super) fn rewrite(
     path: &Path,
-    mut change: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, SignerError>,
+    mut change: impl FnMut(&[u8]) -> Result<Vec<u8>, SignerError>,
 ) -> Result<bool, SignerError> {
     let _one = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     // A link stays one.
@@ -78,36 +80,32 @@ pub(super) fn rewrite(
     for _ in 0..TRIES {
         let known = State::of(path)?;
         let old = read(path)?;
-        let Some(text) = change(&old)?.filter(|text| *text != old) else {
+        let text = change(&old)?;
+        if text == *old {
             return Ok(false);
-        };
-        let new = Hidden::write(path, &text, known.owner, known.mode)?;
-        // Both the stamp and the text: a stamp alone is as fine as the clock's ticks.
-        if State::of(path)? != known || read(path)? != old {
-            continue;
         }
-        fs::rename(&new.path, path).map_err(|error| SignerError::io(path, "rename the new version to it", error))?;
-        new.keep();
-        sync_directory(path)?;
-        return Ok(true);
+        let new = Hidden::write(path, &text, known.owner, known.mode)?;
+        if is_still(path, &known, &old)? && new.take_name_of(path, &known, &old)? {
+            sync_directory(path)?;
+            return Ok(true);
+        }
     }
     let what = format!("somebody else changed it {TRIES} times while it was to be written");
     Err(SignerError::new(Fault::Busy, what, "let the other program finish; it is tried again").at(path))
 }
 
-/// Copies a private key to a new file.
-pub(super) fn copy(from: &Path, to: &Path, mode: u32) -> Result<(), SignerError> {
-    let content = fs::read(from).map_err(|error| SignerError::io(from, "read it", error))?;
-    let content = Zeroizing::new(content);
-    match create(to, &content, Owner::default(), mode) {
-        // Made before a crash, and what was to follow was not done.
-        Err(error) if error.fault == Fault::Exists && is_same(to, &content) => Ok(()),
-        other => other,
-    }
+fn is_still(path: &Path, known: &State, text: &[u8]) -> Result<bool, SignerError> {
+    Ok(State::of(path)? == *known && **read(path)? == *text)
 }
 
-fn is_same(path: &Path, content: &[u8]) -> bool {
-    fs::read(path).is_ok_and(|found| *Zeroizing::new(found) == content)
+/// Makes a file of our own for a key, if it is not there already: made before a crash, and what was to follow was not
+/// done.
+pub(super) fn create_again(path: &Path, key: &[u8], mode: u32) -> Result<(), SignerError> {
+    let is_there = || watch::read_file(path, MAX_KEY_OCTETS).is_ok_and(|found| *found == key);
+    match create(path, key, Owner::default(), mode) {
+        Err(error) if error.fault == Fault::Exists && is_there() => Ok(()),
+        other => other,
+    }
 }
 
 /// Removes a file; one that is gone is none.
@@ -119,12 +117,10 @@ pub(super) fn remove(path: &Path) -> Result<(), SignerError> {
     }
 }
 
-/// What tells one version of a file from another, and what is kept of it.
+/// What tells one version of a file from another beside its text, and what is kept of it.
 #[derive(PartialEq, Eq)]
 struct State {
     inode: u64,
-    len: u64,
-    changed: (i64, i64),
     owner: Owner,
     mode: u32,
 }
@@ -134,8 +130,6 @@ impl State {
         let found = fs::metadata(path).map_err(|error| SignerError::io(path, "look at it", error))?;
         Ok(Self {
             inode: found.ino(),
-            len: found.len(),
-            changed: (found.ctime(), found.ctime_nsec()),
             owner: Owner {
                 user: Some(rustix::fs::Uid::from_raw(found.uid())),
                 group: Some(rustix::fs::Gid::from_raw(found.gid())),
@@ -175,11 +169,12 @@ impl Hidden {
             user: owner.user.filter(|user| user.as_raw() != found.uid()),
             group: owner.group.filter(|group| group.as_raw() != found.gid()),
         };
+        // As long as it is our own: the mode of another's file would take CAP_FOWNER.
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
+            .map_err(|error| SignerError::io(path, "set its mode", error))?;
         if given != Owner::default() {
             rustix::fs::fchown(&file, given.user, given.group).map_err(|error| not_given(path, error))?;
         }
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
-            .map_err(|error| SignerError::io(path, "set its mode", error))?;
         file.write_all(content)
             .and_then(|()| file.sync_all())
             .map_err(|error| SignerError::io(path, "write it", error))?;
@@ -195,6 +190,29 @@ impl Hidden {
             Ok(()) => {
                 self.keep();
                 Ok(())
+            }
+        }
+    }
+
+    /// Takes the place of the version `known` with this `text`, and says whether that was it: another is put back.
+    fn take_name_of(self, path: &Path, known: &State, text: &[u8]) -> Result<bool, SignerError> {
+        let failed = |error: Errno| SignerError::io(path, "rename the new version to it", error);
+        let exchange = || rustix::fs::renameat_with(CWD, &self.path, CWD, path, RenameFlags::EXCHANGE);
+        match exchange() {
+            // Not every file system knows the flag: what is written since the last look is lost there.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                rustix::fs::rename(&self.path, path).map_err(failed)?;
+                self.keep();
+                Ok(true)
+            }
+            Err(error) => Err(failed(error)),
+            Ok(()) => {
+                // What cannot be read is not what was.
+                let was_known = is_still(&self.path, known, text).unwrap_or(false);
+                if !was_known {
+                    exchange().map_err(failed)?;
+                }
+                Ok(was_known)
             }
         }
     }
@@ -231,4 +249,31 @@ fn sync_directory(path: &Path) -> Result<(), SignerError> {
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| SignerError::io(directory, "sync the directory", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_between_the_last_look_and_the_renaming_is_put_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("table");
+        let put = |by_hand: &dyn Fn()| {
+            fs::write(&path, "old").unwrap();
+            let known = State::of(&path).unwrap();
+            let new = Hidden::write(&path, b"new", known.owner, known.mode).unwrap();
+            by_hand();
+            let was_known = new.take_name_of(&path, &known, b"old").unwrap();
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+            (was_known, fs::read_to_string(&path).unwrap())
+        };
+        assert_eq!(put(&|| {}), (true, "new".to_owned()));
+        assert_eq!(put(&|| fs::write(&path, "edit").unwrap()), (false, "edit".to_owned()));
+        let rename = || {
+            fs::write(dir.path().join("beside"), "edit").unwrap();
+            fs::rename(dir.path().join("beside"), &path).unwrap();
+        };
+        assert_eq!(put(&rename), (false, "edit".to_owned()));
+    }
 }

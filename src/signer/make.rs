@@ -4,7 +4,7 @@ use super::error::{Fault, SignerError};
 use super::owner::Owner;
 use super::{bare, file};
 use crate::config::{Signer, SignerKind};
-use crate::keys::public_half;
+use crate::keys;
 use crate::mail::dkim::NewKey;
 use crate::name::Name;
 use base64::Engine;
@@ -14,7 +14,7 @@ use ed25519_dalek::pkcs8::KeypairBytes;
 use getrandom::SysRng;
 use pkcs8::{EncodePrivateKey, LineEnding};
 use rsa::PrivateKey;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 /// Of the record; the key has a mode of its own.
@@ -23,8 +23,6 @@ const RECORD_MODE: u32 = 0o644;
 const DIRECTORY_MODE: u32 = 0o755;
 /// As long as a character-string may be, with room left (RFC 1035 §3.3).
 const STRING_LEN: usize = 250;
-/// The suffixes that make room for `.txt`.
-const KEY_SUFFIXES: [&str; 4] = [".private", ".key", ".pem", ".priv"];
 
 /// Makes a key for the signer and says where it is. There must be none of that name yet.
 pub fn make(signer: &Signer, domain: &Name, selector: &str, algorithm: NewKey) -> Result<PathBuf, SignerError> {
@@ -39,12 +37,12 @@ pub fn make(signer: &Signer, domain: &Name, selector: &str, algorithm: NewKey) -
     let owner = signer.owner.as_deref().map_or(Ok(Owner::default()), Owner::look_up)?;
     let private = private_half(signer, algorithm)?;
     // What cannot be read again is not written.
-    let public = public_half(&path, private.as_bytes())
+    let public = keys::public_half(&path, private.as_bytes())
         .map_err(|finding| SignerError::new(Fault::Key, finding.what, finding.cure).at(&path))?;
     file::create_parents(&path, DIRECTORY_MODE)?;
     file::create(&path, private.as_bytes(), owner, signer.mode)?;
     let record = record(domain, selector, algorithm, &public);
-    if let Err(error) = file::create(&record_file(&path), record.as_bytes(), owner, RECORD_MODE) {
+    if let Err(error) = file::create(&keys::record_beside(&path), record.as_bytes(), owner, RECORD_MODE) {
         let _ = file::remove(&path);
         return Err(error);
     }
@@ -53,33 +51,26 @@ pub fn make(signer: &Signer, domain: &Name, selector: &str, algorithm: NewKey) -
 
 /// Where the signer's key of this selector is, or would be.
 pub fn key_file(signer: &Signer, domain: &Name, selector: &str) -> Result<PathBuf, SignerError> {
-    let domain = bare(domain);
-    let plain = |text: &str| {
-        let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        !text.is_empty()
-            && text
-                .split('.')
-                .all(|label| !label.is_empty() && label.chars().all(legal))
-    };
-    for text in [domain.as_str(), selector] {
-        if !plain(text) {
-            let what = format!("`{}` cannot be part of a path", text.escape_debug());
-            return Err(SignerError::new(
-                Fault::Key,
-                what,
-                "use letters, digits, dashes and dots",
-            ));
-        }
+    let text = bare(domain);
+    let refused = |what: String, cure: &str| Err(SignerError::new(Fault::Key, what, cure));
+    let unfit = |text: &str| format!("`{}` cannot be part of the path of a key", text.escape_debug());
+    if keys::domain_name(&text).is_none() {
+        return refused(unfit(&text), "take a domain of two labels or more");
     }
-    let path = signer.keys.replace("{domain}", &domain).replace("{selector}", selector);
-    Ok(path.into())
-}
-
-/// The record beside a key.
-pub(super) fn record_file(key: &Path) -> PathBuf {
-    let name = key.file_name().unwrap_or_default().to_string_lossy();
-    let stem = KEY_SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix));
-    key.with_file_name(format!("{}.txt", stem.unwrap_or(&name)))
+    if keys::selector(selector).is_none() {
+        return refused(
+            unfit(selector),
+            "use letters, digits, dashes and dots, no dash first or last",
+        );
+    }
+    let path = PathBuf::from(signer.keys.replace("{domain}", &text).replace("{selector}", selector));
+    match keys::is_key_name(&path) {
+        true => Ok(path),
+        false => refused(
+            format!("no key is looked for in a file named {}", path.display()),
+            "take another selector",
+        ),
+    }
 }
 
 fn private_half(signer: &Signer, algorithm: NewKey) -> Result<Zeroizing<String>, SignerError> {

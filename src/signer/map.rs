@@ -45,37 +45,33 @@ pub(super) fn in_use(syntax: Syntax, text: &[u8]) -> BTreeMap<Name, BTreeSet<Str
 }
 
 /// The map with the new selector in the place of the old one.
-pub(super) fn switched(
-    syntax: Syntax,
-    file: &Path,
-    text: &[u8],
-    switch: &Switch<'_>,
-) -> Result<Option<Vec<u8>>, SignerError> {
+pub(super) fn switched(syntax: Syntax, file: &Path, text: &[u8], switch: &Switch<'_>) -> Result<Vec<u8>, SignerError> {
     let mut lines = Lines::of(text);
     let domain = bare(switch.domain);
     let mut own = entries(syntax, &lines)
         .into_iter()
         .filter(|entry| entry.domain == domain);
-    let disagrees = |line: u32, what: String| {
-        let cure = format!(
-            "write `{}`",
-            row(syntax, &domain, switch.old_selector.unwrap_or(switch.selector))
-        );
-        Err(SignerError::new(Fault::Disagrees, what, cure).at_line(file, line))
-    };
+    let disagrees =
+        |line: u32, what: String, cure: String| Err(SignerError::new(Fault::Disagrees, what, cure).at_line(file, line));
+    let known = row(syntax, &domain, switch.old_selector.unwrap_or(switch.selector));
     let old_selector = switch.old_selector.filter(|old| *old != switch.selector);
     let Some(entry) = own.next() else {
         if let Some(old) = old_selector {
             return disagrees(
                 lines.len().max(1),
                 format!("mail of {domain} is not signed with selector {old}: {domain} is not in the map"),
+                format!("write `{known}`"),
             );
         }
         lines.insert_behind(lines.len(), row(syntax, &domain, switch.selector).as_bytes());
-        return Ok(Some(lines.into_text()));
+        return Ok(lines.into_text());
     };
     if own.next().is_some() {
-        return disagrees(entry.line, format!("{domain} is in the map more than once"));
+        return disagrees(
+            entry.line,
+            format!("{domain} is in the map more than once"),
+            format!("leave one line of it, `{known}`"),
+        );
     }
     if !entry.is_plain {
         let what = format!("the line of {domain} goes on in the next one, or has a list separator of its own");
@@ -90,7 +86,7 @@ pub(super) fn switched(
             .cloned()
     };
     match (old_selector.map(find), find(switch.selector)) {
-        (None | Some(None), Some(_)) => return Ok(None),
+        (None | Some(None), Some(_)) => {}
         (Some(Some(old)), None) => lines.replace(entry.line, old, switch.selector),
         (None, None) if syntax == Syntax::Exim => {
             let separator = if entry.selectors.is_empty() { " " } else { " : " };
@@ -101,7 +97,10 @@ pub(super) fn switched(
             );
         }
         (Some(Some(_)), Some(_)) => {
-            return disagrees(entry.line, format!("{domain} is signed with both selectors already"));
+            let what = format!("{domain} is signed with both selectors already");
+            // What else the line has, such as a key of another kind, stays.
+            let cure = format!("take {} out of it", old_selector.unwrap_or_default());
+            return disagrees(entry.line, what, cure);
         }
         (_, None) => {
             let found: Vec<String> = entry
@@ -113,10 +112,14 @@ pub(super) fn switched(
                 "mail of {domain} is signed with `{}`: somebody else changed it",
                 found.join(" : ")
             );
-            return disagrees(entry.line, what);
+            return disagrees(
+                entry.line,
+                what,
+                format!("have it name the selector again, as `{known}` does"),
+            );
         }
     }
-    Ok(Some(lines.into_text()))
+    Ok(lines.into_text())
 }
 
 /// Fails while the domain is still signed with the selector.
@@ -255,7 +258,8 @@ mod tests {
             record: "",
         };
         match switched(syntax, Path::new("map"), text.as_bytes(), &change) {
-            Ok(new) => Ok(new.map_or_else(|| "unchanged".to_owned(), |new| String::from_utf8(new).unwrap())),
+            Ok(new) if new == text.as_bytes() => Ok("unchanged".to_owned()),
+            Ok(new) => Ok(String::from_utf8(new).unwrap()),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -317,6 +321,11 @@ mod tests {
             let told = switch(Syntax::Exim, text, Some("old")).unwrap_err();
             assert!(told.contains(words), "{text}: {told}");
         }
+        // Whoever does as the error says keeps the key of another kind, and the next try goes on.
+        let told = switch(Syntax::Exim, "example.org: old : new : ed\n", Some("old")).unwrap_err();
+        assert!(told.contains("take old out"), "{told}");
+        let done = switch(Syntax::Exim, "example.org: new : ed\n", Some("old"));
+        assert_eq!(done.unwrap(), "unchanged");
     }
 
     #[test]

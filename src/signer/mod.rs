@@ -40,10 +40,10 @@ mod tests;
 use crate::config::{Signer, SignerKind};
 use crate::mail::dkim::NewKey;
 use crate::name::Name;
+use crate::watch;
 use map::Syntax;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 pub use discard::{all_held, discard, held, reveal};
 pub use error::{Fault, SignerError};
@@ -124,10 +124,13 @@ pub fn check_free(signer: &Signer, switch: &Switch<'_>, beside: &BTreeSet<String
         ),
         "put its key into the key directory, or take it out of the signer's table; that is seen at once",
     );
-    Err(files(signer).last().map_or(told.clone(), |file| told.at(file)))
+    Err(match named_files(signer).last() {
+        Some(file) => told.at(file),
+        None => told,
+    })
 }
 
-/// Takes a key that is signed with no more out of the signer's files. Fails with [`Fault::Disagrees`] if it still is.
+/// Takes a key whose files are to go out of the signer's. Fails with [`Fault::Disagrees`] if it is signed with still.
 pub fn retire(signer: &Signer, domain: &Name, selector: &str) -> Result<(), SignerError> {
     let mut changed = false;
     match &signer.kind {
@@ -169,18 +172,25 @@ pub fn signing(signer: &Signer) -> Result<Option<BTreeMap<Name, BTreeSet<String>
 
 /// The files that say what the signer signs with, to be watched; those that links lead to, as well.
 pub fn files(signer: &Signer) -> Vec<PathBuf> {
-    let named = match &signer.kind {
+    let mut files: Vec<PathBuf> = named_files(signer).into_iter().map(Path::to_path_buf).collect();
+    for target in named_files(signer).iter().filter_map(|file| file.canonicalize().ok()) {
+        if !files.contains(&target) {
+            files.push(target);
+        }
+    }
+    files
+}
+
+/// Those files by the names that the configuration has; the one that names selectors is last.
+fn named_files(signer: &Signer) -> Vec<&Path> {
+    match &signer.kind {
         SignerKind::OpenDkim {
             key_table,
             signing_table,
-        } => vec![key_table.clone(), signing_table.clone()],
-        SignerKind::Rspamd { selector_map: file } | SignerKind::Exim { selectors: file } => vec![file.clone()],
+        } => vec![key_table, signing_table],
+        SignerKind::Rspamd { selector_map: file } | SignerKind::Exim { selectors: file } => vec![file],
         SignerKind::Hook => vec![],
-    };
-    let targets: Vec<PathBuf> = named.iter().filter_map(|file| file.canonicalize().ok()).collect();
-    let targets = targets.into_iter().filter(|target| !named.contains(target));
-    let targets: Vec<PathBuf> = targets.collect();
-    named.into_iter().chain(targets).collect()
+    }
 }
 
 /// The name without the dot at its end, as tables and paths have it.
@@ -191,8 +201,9 @@ pub(crate) fn bare(domain: &Name) -> String {
 /// The key must be there, readable, and the one whose record verifiers find.
 fn check_key(switch: &Switch<'_>) -> Result<(), SignerError> {
     let file = switch.key_file;
-    let content = std::fs::read(file).map_err(|error| SignerError::io(file, "read the key", error))?;
-    let found = crate::keys::public_half(file, &Zeroizing::new(content))
+    let content =
+        watch::read_file(file, file::MAX_KEY_OCTETS).map_err(|error| SignerError::io(file, "read the key", error))?;
+    let found = crate::keys::public_half(file, &content)
         .map_err(|finding| SignerError::new(Fault::Key, finding.what, finding.cure).at(file))?;
     if crate::mail::dkim_public_key(switch.record.as_bytes()).as_ref() == Some(&found) {
         return Ok(());

@@ -28,8 +28,6 @@ struct Text<'a, Row> {
     table: Table<Row>,
 }
 
-type Planned = Result<Option<Vec<u8>>, SignerError>;
-
 impl<'a> Tables<'a> {
     pub(crate) fn read(keys: (&'a Path, &'a [u8]), signing: (&'a Path, &'a [u8])) -> Result<Self, SignerError> {
         for (file, content) in [keys, signing] {
@@ -73,7 +71,7 @@ impl<'a> Tables<'a> {
     }
 
     /// The KeyTable with a row for the new key.
-    pub(super) fn with_key(&self, switch: &Switch<'_>) -> Planned {
+    pub(super) fn with_key(&self, switch: &Switch<'_>) -> Result<Vec<u8>, SignerError> {
         self.refuse_what_cannot_be_changed(switch.domain)?;
         let (domain, path) = (bare(switch.domain), written_path(switch.key_file)?);
         self.check_new_rows(switch, &path)?;
@@ -104,27 +102,23 @@ impl<'a> Tables<'a> {
         if old.is_empty() && self.new_rows(switch).next().is_none() {
             let name = format!("{}._domainkey.{domain}", switch.selector);
             self.is_free(&name, switch)?;
-            let last = self.keys.table.rows.iter().rev();
-            let last = last.clone().find(|(_, row)| row.domain.as_ref() == Some(switch.domain));
+            let mut from_the_end = self.keys.table.rows.iter().rev();
+            let last = from_the_end.find(|(_, row)| row.domain.as_ref() == Some(switch.domain));
             let at = last.map_or(lines.len(), |(line, _)| *line);
             lines.insert_behind(at, format!("{name} {}", value(&domain)).as_bytes());
         }
-        Ok(Some(lines.into_text()))
+        Ok(lines.into_text())
     }
 
     /// The SigningTable that names the new key, which the KeyTable has.
-    pub(super) fn with_signing(&self, switch: &Switch<'_>) -> Planned {
+    pub(super) fn with_signing(&self, switch: &Switch<'_>) -> Result<Vec<u8>, SignerError> {
         self.refuse_what_cannot_be_changed(switch.domain)?;
         let mut lines = Lines::of(self.signing.content);
         let old = self.rows_to_leave(switch)?;
         for (_, row) in &old {
             let name = renamed(&row.name, old_selector(switch), switch.selector);
             let Some(name) = name.filter(|name| self.new_rows(switch).any(|(_, row)| row.name == *name)) else {
-                let what = format!("the row for selector {} is gone again", switch.selector);
-                return Err(
-                    SignerError::new(Fault::Busy, what, "let the other program finish; it is tried again")
-                        .at(self.keys.file),
-                );
+                return Err(self.gone(switch.selector));
             };
             let naming = self
                 .signing
@@ -144,21 +138,15 @@ impl<'a> Tables<'a> {
         }
         let new: Vec<&KeyRow> = self.new_rows(switch).map(|(_, row)| row).collect();
         if old.is_empty() && !new.iter().any(|row| self.is_named(row)) {
-            let Some(row) = new.first() else {
-                let what = format!("the row for selector {} is gone again", switch.selector);
-                return Err(
-                    SignerError::new(Fault::Busy, what, "let the other program finish; it is tried again")
-                        .at(self.keys.file),
-                );
-            };
+            let row = new.first().ok_or_else(|| self.gone(switch.selector))?;
             let row = format!("{} {}", self.pattern(switch.domain), row.name);
             lines.insert_behind(self.place_in_signing(switch.domain, lines.len()), row.as_bytes());
         }
-        Ok(Some(lines.into_text()))
+        Ok(lines.into_text())
     }
 
     /// The KeyTable without the rows of a key that nothing is signed with.
-    pub(super) fn without_key(&self, domain: &Name, selector: &str) -> Planned {
+    pub(super) fn without_key(&self, domain: &Name, selector: &str) -> Result<Vec<u8>, SignerError> {
         let mut lines = Lines::of(self.keys.content);
         for (line, row) in self.keys.table.rows.iter().rev() {
             if row.domain.as_ref() != Some(domain) || row.selector != selector {
@@ -174,7 +162,13 @@ impl<'a> Tables<'a> {
             }
             lines.remove(*line);
         }
-        Ok(Some(lines.into_text()))
+        Ok(lines.into_text())
+    }
+
+    /// Somebody writes the KeyTable between our two steps.
+    fn gone(&self, selector: &str) -> SignerError {
+        let what = format!("the row for selector {selector} is gone again");
+        SignerError::new(Fault::Busy, what, "let the other program finish; it is tried again").at(self.keys.file)
     }
 
     fn keys_of(&self, signing: &SigningRow) -> impl Iterator<Item = &(u32, KeyRow)> {
@@ -314,13 +308,10 @@ impl<'a> Tables<'a> {
 
     /// How the table says "everybody in this domain": `refile:` tables have patterns, `file:` tables names.
     fn pattern(&self, domain: &Name) -> String {
-        let lines = self.signing.content.split(|&octet| octet == b'\n');
-        let mut patterns = lines
-            .filter_map(|line| fields(line).map(|(pattern, _)| &line[pattern]))
-            .peekable();
-        let is_plain = patterns.peek().is_some() && !patterns.any(|pattern| pattern.contains(&b'*'));
+        let rows = &self.signing.table.rows;
+        let has_patterns = rows.is_empty() || rows.iter().any(|(_, row)| row.pattern.contains('*'));
         let domain = bare(domain);
-        if is_plain { domain } else { format!("*@{domain}") }
+        if has_patterns { format!("*@{domain}") } else { domain }
     }
 
     /// Behind the last row of the domain; else before the first one that stands for many, for the first that fits counts.

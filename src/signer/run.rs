@@ -2,8 +2,10 @@
 
 use super::error::{Fault, SignerError};
 use crate::config::Reload;
+use crate::watch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::process::CommandExt;
@@ -13,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How long a command may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// A longer file has more than a number in it.
+const MAX_PID_FILE_OCTETS: u64 = 4096;
 /// So much of what a command complains is kept.
 const MAX_COMPLAINT: usize = 4096;
 
@@ -40,13 +44,18 @@ fn signal(file: &Path, program: &str) -> Result<(), SignerError> {
         let cure = "start the signer, or correct `pid_file` of [[signer]]; its files are right and stay";
         Err(SignerError::new(Fault::Reload, what, cure).at(file))
     };
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
+    let text = match watch::read_file(file, MAX_PID_FILE_OCTETS) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(error) => return refuse(format!("cannot read the number of the signer's process: {error}")),
     };
     let number = text.trim().parse().ok().filter(|number| *number > 1);
     let Some(pid) = number.and_then(Pid::from_raw) else {
         return refuse("there is no number of a process in it".to_owned());
+    };
+    // From here on it is this process, whatever its number becomes.
+    let process = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(process) => process,
+        Err(error) => return refuse(format!("there is no process {pid} to be told: {error}")),
     };
     match fs::read_to_string(format!("/proc/{pid}/comm")) {
         Ok(name) if name.trim() == program => {}
@@ -56,10 +65,19 @@ fn signal(file: &Path, program: &str) -> Result<(), SignerError> {
                 name.trim().escape_debug()
             ));
         }
-        Err(_) => return refuse(format!("there is no process {pid}")),
+        Err(error) => {
+            let what = format!("cannot see what process {pid} is: {error}");
+            let cure = "set ProtectProc=default (systemd/switch-signer.conf), or use `reload` of [[signer]]";
+            return Err(SignerError::new(Fault::Reload, what, cure).at(file));
+        }
     }
-    match kill_process(pid, Signal::USR1) {
+    match pidfd_send_signal(process, Signal::USR1) {
         Ok(()) => Ok(()),
+        Err(error @ Errno::PERM) => {
+            let what = format!("cannot signal process {pid}: {error}");
+            let cure = "grant Signpost CAP_KILL (systemd/switch-signer.conf), or use `reload` of [[signer]]";
+            Err(SignerError::new(Fault::Reload, what, cure).at(file))
+        }
         Err(error) => refuse(format!("cannot signal process {pid}: {error}")),
     }
 }
@@ -104,8 +122,8 @@ fn run(words: &[String], environment: &[(&str, String)], patience: Duration) -> 
 
 /// Reads what the child complains until it ends; `false` if it does not in time. What it leaves running in the
 /// background may keep the pipe open and is not waited for.
-fn wait(child: &mut Child, complaint: &mut Vec<u8>, deadline: Instant) -> Result<bool, rustix::io::Errno> {
-    let pid = Pid::from_raw(child.id().cast_signed()).ok_or(rustix::io::Errno::SRCH)?;
+fn wait(child: &mut Child, complaint: &mut Vec<u8>, deadline: Instant) -> Result<bool, Errno> {
+    let pid = Pid::from_raw(child.id().cast_signed()).ok_or(Errno::SRCH)?;
     let ended = pidfd_open(pid, PidfdFlags::empty())?;
     let mut stderr = child.stderr.take();
     if let Some(pipe) = &stderr {
@@ -118,9 +136,9 @@ fn wait(child: &mut Child, complaint: &mut Vec<u8>, deadline: Instant) -> Result
         }
         let mut fds = vec![PollFd::new(&ended, PollFlags::IN)];
         fds.extend(stderr.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
-        let left = Timespec::try_from(left).map_err(|_| rustix::io::Errno::INVAL)?;
+        let left = Timespec::try_from(left).map_err(|_| Errno::INVAL)?;
         match poll(&mut fds, Some(&left)) {
-            Err(rustix::io::Errno::INTR) => continue,
+            Err(Errno::INTR) => continue,
             other => other?,
         };
         let has_ended = fds.first().is_some_and(|fd| !fd.revents().is_empty());

@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{Config, KeyType, Reload, Signer};
+use crate::finding::Place;
 use crate::keys::KeyDirectory;
 use crate::testing::name;
 use std::fs;
@@ -118,6 +119,12 @@ fn each_signer_gets_keys_where_and_as_it_reads_them() {
             ".private",
         ),
         (
+            "kind = \"exim\"\nselectors = \"s\"\nkeys = \"{selector}.{domain}.private.pem\"",
+            &both,
+            "keys/2026a.example.org",
+            ".private.pem",
+        ),
+        (
             "kind = \"rspamd\"\nselector_map = \"s\"",
             &both[..1],
             "keys/example.org.2026a",
@@ -168,7 +175,18 @@ fn each_signer_gets_keys_where_and_as_it_reads_them() {
 fn a_key_that_cannot_be_made_whole_is_not_made() {
     let house = House::new(TABLES);
     let refused = |selector: &str| make(house.signer(), &name("example.org"), selector, NewKey::Rsa2048).unwrap_err();
-    assert!(refused("../../x").what.contains("cannot be part of a path"));
+    for selector in ["../../x", "2026-", "-a", "", "a..b", "a b"] {
+        let told = refused(selector).what;
+        assert!(
+            told.contains("cannot be part of the path of a key"),
+            "{selector}: {told}"
+        );
+    }
+    let told = make(house.signer(), &name("localhost"), "a", NewKey::Rsa2048).unwrap_err();
+    assert!(told.to_string().contains("take a domain of two labels"), "{told}");
+    let plain = House::new(&format!("{TABLES}keys = \"{{domain}}/{{selector}}\""));
+    let told = make(plain.signer(), &name("example.org"), "a.old", NewKey::Rsa2048).unwrap_err();
+    assert!(told.to_string().contains("take another selector"), "{told}");
     let told = make(house.signer(), &name("example.org"), "a", NewKey::Ed25519).unwrap_err();
     assert!(
         told.to_string().contains("opendkim does not sign with keys of ed25519"),
@@ -338,7 +356,7 @@ fn exims_map_is_switched_by_one_rename() {
 fn what_is_written_by_hand_meanwhile_is_not_lost() {
     let house = House::new(TABLES);
     let table = house.path("KeyTable");
-    let append = |text: &[u8]| Ok(Some([text, b"ours\n"].concat()));
+    let append = |text: &[u8]| Ok([text, b"ours\n"].concat());
     // In place, and by rename, between our reading and our writing.
     for by_rename in [false, true] {
         house.write("KeyTable", "first\n");
@@ -374,31 +392,130 @@ fn what_is_written_by_hand_meanwhile_is_not_lost() {
 fn an_old_key_is_removed_or_held_until_it_is_revealed() {
     let house = House::new(TABLES);
     let domain = name("example.org");
-    let (file, _) = house.make("a", NewKey::Rsa2048);
+    let (file, record) = house.make("a", NewKey::Rsa2048);
+    let public = crate::mail::dkim_public_key(record.as_bytes()).unwrap();
     let private = fs::read(&file).unwrap();
-    discard(&file, None).unwrap();
+    discard(&file, "", None).unwrap();
     assert_eq!(house.files(), [] as [&str; 0]);
-    discard(&file, None).unwrap();
+    discard(&file, "", None).unwrap();
     // Held.
     fs::create_dir_all(house.path("keys/example.org")).unwrap();
     fs::write(&file, &private).unwrap();
     let hold = held(&house.path("state"), &domain, "a");
-    discard(&file, Some(&hold)).unwrap();
+    discard(&file, &public, Some(&hold)).unwrap();
     assert_eq!(house.files(), ["state/retired/example.org/a.private"]);
     assert_eq!((mode(&hold), mode(hold.parent().unwrap())), (0o600, 0o700));
     // A crash had left it in both places; another key is not overwritten.
     fs::write(&file, &private).unwrap();
-    discard(&file, Some(&hold)).unwrap();
-    fs::write(&file, b"another").unwrap();
-    assert_eq!(discard(&file, Some(&hold)).unwrap_err().fault, Fault::Exists);
-    assert!(file.exists());
+    discard(&file, &public, Some(&hold)).unwrap();
+    let (other, record) = house.make("a", NewKey::Rsa2048);
+    let other_public = crate::mail::dkim_public_key(record.as_bytes()).unwrap();
+    let told = discard(&other, &other_public, Some(&hold)).unwrap_err();
+    assert_eq!((told.fault, other.exists()), (Fault::Exists, true));
+    fs::remove_dir_all(house.path("keys/example.org")).unwrap();
     // Revealed, once and for all.
-    for _ in 0..2 {
-        let public = reveal(&hold, &house.path("public"), &domain, "a").unwrap();
-        assert_eq!(public, house.path("public/a._domainkey.example.org.pem"));
-        assert_eq!((mode(&public), fs::read(&public).unwrap()), (0o644, private.clone()));
-        assert!(!hold.exists());
+    let reveal = || reveal(&hold, &house.path("public"), &domain, "a").unwrap();
+    let public = reveal().unwrap();
+    assert_eq!(public, house.path("public/a._domainkey.example.org.pem"));
+    assert_eq!((mode(&public), fs::read(&public).unwrap()), (0o644, private.clone()));
+    assert!(!hold.exists());
+    assert_eq!(reveal(), None);
+    // A crash had left it in both places.
+    fs::write(&hold, &private).unwrap();
+    assert_eq!((reveal(), hold.exists()), (Some(public.clone()), false));
+    // A selector that came again.
+    for again in ["-2", "-3", "-3"] {
+        fs::write(&hold, format!("key {again}")).unwrap();
+        let expected = house.path(&format!("public/a._domainkey.example.org{again}.pem"));
+        assert_eq!((reveal(), hold.exists()), (Some(expected.clone()), false));
+        assert_eq!(fs::read_to_string(&expected).unwrap(), format!("key {again}"));
     }
+    assert_eq!(fs::read(&public).unwrap(), private);
+}
+
+#[test]
+fn nothing_is_held_but_the_key_that_is_meant() {
+    let house = House::new(TABLES);
+    let (file, record) = house.make("a", NewKey::Rsa2048);
+    let public = crate::mail::dkim_public_key(record.as_bytes()).unwrap();
+    let key = fs::read(&file).unwrap();
+    let (other, _) = house.make("b", NewKey::Rsa2048);
+    let hold = held(&house.path("state"), &name("example.org"), "a");
+    // What the owner of the key directory may have put in its place: a way to what is not his, another key, a pipe.
+    house.write("secret", "root:$6$x:1::::::\n");
+    fs::write(house.path("moved"), &key).unwrap();
+    let link = |to: &str| std::os::unix::fs::symlink(house.path(to), &file).unwrap();
+    let pipe = || rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    let put: [&dyn Fn(); 5] = [
+        &|| link("secret"),
+        &|| link("moved"),
+        &|| fs::write(&file, fs::read(&other).unwrap()).unwrap(),
+        &|| fs::write(&file, "no key").unwrap(),
+        &pipe,
+    ];
+    for put in put {
+        let _ = fs::remove_file(&file);
+        put();
+        discard(&file, &public, Some(&hold)).unwrap();
+        assert!(file.symlink_metadata().is_err() && !hold.exists());
+    }
+    assert!(house.path("secret").exists() && house.path("moved").exists());
+    fs::write(&file, &key).unwrap();
+    discard(&file, &public, Some(&hold)).unwrap();
+    assert_eq!(fs::read(&hold).unwrap(), key);
+}
+
+#[test]
+fn a_key_that_somebody_put_there_is_told_at_the_table_that_names_it() {
+    let house = House::new(TABLES);
+    for table in ["KeyTable", "SigningTable"] {
+        std::os::unix::fs::symlink(house.path(&format!("real-{table}")), house.path(table)).unwrap();
+    }
+    house.write("real-KeyTable", "theirs example.org:theirs:/k\n");
+    house.write("real-SigningTable", "*@example.org theirs\n");
+    let change = Switch {
+        domain: &name("example.org"),
+        selector: "ours",
+        old_selector: None,
+        algorithm: NewKey::Rsa2048,
+        key_file: Path::new("/k"),
+        record: "",
+    };
+    let told = check_free(house.signer(), &change, &BTreeSet::new()).unwrap_err();
+    assert_eq!(told.fault, Fault::Disagrees);
+    assert_eq!(told.place, Some(Place::file(house.path("SigningTable"))));
+    let beside = BTreeSet::from(["theirs".to_owned()]);
+    assert_eq!(check_free(house.signer(), &change, &beside), Ok(()));
+    let watched = ["KeyTable", "SigningTable", "real-KeyTable", "real-SigningTable"];
+    let real = house.dir.path().canonicalize().unwrap();
+    assert_eq!(
+        files(house.signer())[2..],
+        [real.join(watched[2]), real.join(watched[3])]
+    );
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let mut house = House::new(TABLES);
+    house.write("KeyTable", "");
+    house.write("SigningTable", "");
+    let key = house.make("a", NewKey::Rsa2048);
+    let pipe = |path: &Path| {
+        let _ = fs::remove_file(path);
+        rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    };
+    house.config.signers[0].reload = Some(Reload::PidFile(house.path("pid")));
+    pipe(&house.path("pid"));
+    assert_eq!(house.switch("a", None, &key).unwrap_err().fault, Fault::Reload);
+    for table in ["SigningTable", "KeyTable"] {
+        pipe(&house.path(table));
+        let told = house.switch("a", None, &key).unwrap_err();
+        assert!(told.to_string().contains("is this the right file?"), "{told}");
+        assert!(signing(house.signer()).is_err());
+    }
+    pipe(&key.0);
+    let told = house.switch("a", None, &key).unwrap_err();
+    assert!(told.to_string().contains("not a regular file"), "{told}");
 }
 
 #[test]

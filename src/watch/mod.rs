@@ -45,7 +45,7 @@ mod walk;
 mod watcher;
 
 pub use litter::is_litter;
-pub use read::read_file;
+pub use read::{read_file, read_no_link};
 pub use watcher::{Waker, Watcher};
 
 use crate::finding::Finding;

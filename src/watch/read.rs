@@ -22,11 +22,24 @@ const TRIES: u32 = 4;
 /// - `ResourceBusy`: it kept changing; there will be another change to report it.
 /// - whatever open(2) and read(2) say, such as `NotFound` and `PermissionDenied`.
 pub fn read_file(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    read(path, limit, 0)
+}
+
+/// The same, but a symbolic link is not followed: whoever may put one there may not read what it leads to.
+///
+/// # Errors
+///
+/// As those of [`read_file`], and ELOOP if `path` is a symbolic link.
+pub fn read_no_link(path: &Path, limit: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    read(path, limit, libc::O_NOFOLLOW)
+}
+
+fn read(path: &Path, limit: u64, flags: i32) -> io::Result<Zeroizing<Vec<u8>>> {
     for _ in 0..TRIES {
         // O_NONBLOCK: opening a FIFO must not wait for its writer. It means nothing to a regular file.
         let file = OpenOptions::new()
             .read(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | flags)
             .open(path)?;
         if let Some(content) = read_once(&file, limit)? {
             return Ok(content);
@@ -101,6 +114,11 @@ mod tests {
         assert_eq!(read_file(&path, 9).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         fs::write(&path, b"").unwrap();
         assert!(read_file(&path, 0).unwrap().is_empty());
+        assert!(read_no_link(&path, 0).unwrap().is_empty());
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("mail", &link).unwrap();
+        assert!(read_file(&link, 0).unwrap().is_empty());
+        assert_eq!(read_no_link(&link, 0).unwrap_err().raw_os_error(), Some(libc::ELOOP));
     }
 
     #[test]

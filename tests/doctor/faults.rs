@@ -274,6 +274,18 @@ fn a_table_for_any_domain_is_followed() {
 }
 
 #[test]
+fn a_key_named_by_the_senders_domain_is_in_use() {
+    let machine = Machine::good();
+    machine.write(
+        "etc/opendkim/KeyTable",
+        "example.org example.org:mail:/etc/opendkim/example.org/mail\n",
+    );
+    machine.write("etc/opendkim/SigningTable", "* %\n");
+    let report = machine.doctor();
+    assert!(report.codes().is_empty(), "{:#}", report.0);
+}
+
+#[test]
 fn a_default_that_nobody_heeds_is_a_note() {
     let machine = Machine::good();
     let text = "RUNDIR=/run/opendkim\nSOCKET=local:$RUNDIR/opendkim.sock\n";

@@ -166,3 +166,33 @@ fn by_default_no_private_half_is_kept() {
     assert!(!files(&house).contains(&second));
     assert!(!house.path("state/retired").exists());
 }
+
+#[test]
+fn the_hook_hears_of_a_key_once_it_is_revoked_and_before_its_files_go() {
+    let scratch = tempfile::tempdir().unwrap();
+    let told = scratch.path().join("told");
+    let script =
+        r#"echo "$SIGNPOST_ACTION $SIGNPOST_SELECTOR" >> "$0"; test "$SIGNPOST_ACTION" = switch -o -e "$0.go""#;
+    let hook = format!("hook = [\"/bin/sh\", \"-c\", '{script}', \"{}\"]\n", told.display());
+    let mut house = signed_domain(&format!("{}{SIGNER}{hook}", rotation("")));
+    house.start(&[DOMAIN]);
+    wait_for_stage(&house, "first", "signing");
+    assert_eq!(key(&house, &["rotate", DOMAIN]).0, 0);
+    let second = wait_for_switch(&house, &["first"]);
+    wait_for_stage(&house, &second, "signing");
+    assert_eq!(key(&house, &["rotate", DOMAIN]).0, 0);
+    wait_for_switch(&house, &["first", &second]);
+    let retire = format!("retire {second}\n");
+    let said = wait_for("the hook to be told", || {
+        fs::read_to_string(&told).ok().filter(|said| said.contains(&retire))
+    });
+    assert!(said.contains(&format!("switch {second}\n")), "{said}");
+    assert_eq!(stages(&house)[&second], "revoked");
+    assert!(files(&house).contains(&second), "the hook has not agreed");
+    assert!(!fs::read_to_string(house.path("KeyTable")).unwrap().contains(&second));
+    fs::write(scratch.path().join("told.go"), "").unwrap();
+    assert!(house.command(&["reload"]).status.success());
+    wait_for("its files to go", || (!files(&house).contains(&second)).then_some(()));
+    let said = fs::read_to_string(&told).unwrap();
+    assert!(!said.contains("retire first"), "Signpost did not make it: {said}");
+}

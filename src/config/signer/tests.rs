@@ -53,6 +53,16 @@ fn slips_are_told_with_their_cure() {
         ),
         (&format!("{tables}keys = '{{domain}} {{selector}}'"), "has a blank"),
         (
+            &format!("{tables}keys = '../{{domain}}/{{selector}}.private'"),
+            "has .. in it; write where",
+        ),
+        (
+            &format!("{tables}keys = '{{domain}}/{{selector}}.txt'"),
+            "such a name as \"{selector}.txt\"; write {selector}.private",
+        ),
+        (&format!("{tables}keys = '{{selector}}.{{domain}}.bak'"), "such a name"),
+        (&format!("{tables}keys = '{{domain}}/{{selector}}.pub'"), "such a name"),
+        (
             &format!("{tables}mode = '0644'"),
             "is no mode for a private key; write \"0600\"",
         ),

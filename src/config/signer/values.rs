@@ -1,8 +1,9 @@
 //! The values of `[[signer]]` that need more than their TOML type.
 
 use crate::config::values::{FilePath, Text};
+use crate::keys::is_key_name;
 use serde::de::{Deserialize, Deserializer, Error};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The path of a table of OpenDKIM, with or without the type that opendkim.conf has before it.
 pub(super) struct Table(pub(super) PathBuf);
@@ -38,6 +39,15 @@ impl<'de> Deserialize<'de> for KeyPattern {
             // All of these mean something in a KeyTable.
             if text.contains(|c: char| c.is_whitespace() || c.is_control() || "#%".contains(c)) {
                 return Err(format!("\"{text}\" has a blank, # or % in it, which KeyTables cannot have; use another path"));
+            }
+            if text.split('/').any(|part| part == "..") {
+                return Err(format!("\"{text}\" has .. in it; write where that leads to"));
+            }
+            if !is_key_name(Path::new(&file.replace("{domain}", "example.org").replace("{selector}", "2026a"))) {
+                return Err(format!(
+                    "no private key is looked for in a file of such a name as \"{file}\"; write {{selector}}.private, .key \
+                     or .pem"
+                ));
             }
             Ok(Self(text.to_owned()))
         }))

@@ -4,6 +4,7 @@ use crate::config::Signer;
 use crate::control::Pending;
 use crate::mail::dkim::NewKey;
 use crate::name::Name;
+use crate::server::give_way;
 use crate::signer::{self, SignerError, Switch};
 use crate::watch::Waker;
 use std::collections::{BTreeSet, VecDeque};
@@ -39,6 +40,8 @@ pub(in crate::daemon) enum Work {
         selector: String,
         algorithm: Option<NewKey>,
         key_file: PathBuf,
+        /// What `p=` of its record says.
+        public: String,
         hold: Option<PathBuf>,
     },
     /// Publish the private half of a forgotten key.
@@ -91,6 +94,8 @@ impl Hand {
         let jobs = Arc::clone(&waiting);
         let (tell, reports) = mpsc::channel();
         std::thread::Builder::new().name("signers".into()).spawn(move || {
+            // Whatever it runs does so, too.
+            give_way();
             loop {
                 let job = jobs.next();
                 let mut files = vec![];
@@ -163,17 +168,16 @@ fn perform(job: &Job, files: &mut Vec<PathBuf>) -> Result<(), SignerError> {
             selector,
             algorithm,
             key_file,
+            public,
             hold,
         } => {
             let had_it = |signer: &&Signer| algorithm.is_none_or(|kind| signer.can_sign_with(kind));
             let mut signers = signers.iter().filter(had_it);
             signers.try_for_each(|signer| signer::retire(signer, domain, selector))?;
-            signer::discard(key_file, hold.as_deref())
+            signer::discard(key_file, public, hold.as_deref())
         }
-        // Most keys were not kept.
-        Work::Reveal { held, .. } if !held.exists() => Ok(()),
         Work::Reveal { selector, held, folder } => {
-            files.push(signer::reveal(held, folder, domain, selector)?);
+            files.extend(signer::reveal(held, folder, domain, selector)?);
             Ok(())
         }
     }

@@ -218,7 +218,7 @@ impl Engine {
                     return;
                 }
                 Step::Discard { selector } if make.is_empty() => {
-                    let Some(key_file) = self.key_file(domain, &selector) else {
+                    let Some((key_file, public)) = self.key_file(domain, &selector) else {
                         continue;
                     };
                     let hold = rotation.reveal.is_some();
@@ -228,6 +228,7 @@ impl Engine {
                         algorithm: key.map(|key| NewKey::of(key.algorithm)),
                         selector,
                         key_file,
+                        public,
                         hold,
                     };
                     return self.give(domain, work, None);
@@ -258,16 +259,17 @@ impl Engine {
             selector: key.selector.clone(),
             old,
             algorithm: kind,
-            key_file: self.key_file(domain, &key.selector)?,
+            key_file: self.key_file(domain, &key.selector)?.0,
             record: Arc::clone(&key.record),
             beside: others.map(|other| other.selector.clone()).collect(),
         })
     }
 
-    fn key_file(&self, domain: &Name, selector: &str) -> Option<PathBuf> {
+    /// Where a key is, and what `p=` of its record says.
+    fn key_file(&self, domain: &Name, selector: &str) -> Option<(PathBuf, String)> {
         let keys = self.sources.keys_of(domain);
         let key = keys.iter().find(|key| key.selector == selector)?;
-        key.sources.first().cloned()
+        Some((key.sources.first()?.clone(), key.public_key_tag().to_owned()))
     }
 
     /// Hands a job over; the domain rests until it is done.
