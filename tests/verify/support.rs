@@ -167,7 +167,7 @@ impl Found {
         self.report["summary"][method].as_str().unwrap_or("absent")
     }
 
-    /// Asserts the result of the checks of `method`, that the worst has this reason, and a cure.
+    /// Asserts that one of the checks of `method` has this result, this reason and, unless it passed, a cure.
     pub(super) fn assert(&self, method: &str, result: &str, reason: &str) {
         let checks = self.report["checks"].as_array().unwrap();
         let matching = checks.iter().any(|check| {
