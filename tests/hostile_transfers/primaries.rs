@@ -167,6 +167,8 @@ fn what_no_zone_may_hold_changes_nothing() {
     let mut house = house_fed_by(primary.address, &[ZONE.to_owned()], "", None);
     house.start(&[]);
     wait_for_version(&house, ZONE, 1);
+    // Told once it is stored, after it is served.
+    house.wait_for_log(0, "zone fetched");
     let mut serial = 2;
     for (what, script, reason) in wrongs() {
         let (began, mark, (_, before)) = (Instant::now(), house.log_mark(), primary.counts());

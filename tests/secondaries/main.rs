@@ -22,6 +22,7 @@ use common::wait_for;
 use common::wire::TXT;
 use peers::{Kind, Secondary};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 const ZONE: &str = "example.org";
 const ROTATIONS: u32 = 200;
@@ -62,18 +63,25 @@ fn rotate(house: &House, number: u32) -> u32 {
     })
 }
 
-/// Does the secondary have what the primary has, to the last record?
+/// Waits until the secondary has what the primary has, to the last record: a process of NSD that ends may give the zone
+/// of before once more.
 fn assert_equal(house: &House, secondary: &Secondary) {
-    let (ours, theirs) = (
-        transfers::axfr(house.address, ZONE).unwrap(),
-        transfers::axfr(secondary.address, ZONE).unwrap(),
-    );
-    let lacking: Vec<_> = ours.difference(&theirs).collect();
-    let surplus: Vec<_> = theirs.difference(&ours).collect();
-    assert!(
-        lacking.is_empty() && surplus.is_empty(),
-        "it lacks {lacking:#?}, and has {surplus:#?}"
-    );
+    let mut difference = String::new();
+    let is_equal = |difference: &mut String| {
+        let (ours, theirs) = (
+            transfers::axfr(house.address, ZONE).unwrap(),
+            transfers::axfr(secondary.address, ZONE).unwrap(),
+        );
+        let lacking: Vec<_> = ours.difference(&theirs).collect();
+        let surplus: Vec<_> = theirs.difference(&ours).collect();
+        *difference = format!("it lacks {lacking:#?}, and has {surplus:#?}");
+        lacking.is_empty() && surplus.is_empty()
+    };
+    let end = Instant::now() + Duration::from_secs(10);
+    while !is_equal(&mut difference) {
+        assert!(Instant::now() < end, "{difference}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn count(log: &str, part: &str) -> usize {
