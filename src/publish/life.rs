@@ -27,6 +27,8 @@
 //! begin further in the future than it is long was noted under a wrong clock and begins again now,
 //! so that no key lives longer than twice its period.
 
+mod findings;
+
 use crate::compose::{KeyStage, ZoneKey};
 use crate::finding::Finding;
 use crate::keys::{Algorithm, DkimKey};
@@ -352,7 +354,7 @@ fn step(
             findings.extend(finding);
             // At the first start it has been served by another, presumably for years.
             if stored.is_none() && times.is_known && state.stage == Stage::Signing {
-                findings.push(signs_unseen(owner));
+                findings.push(findings::signs_unseen(owner));
             }
             if stored.is_none_or(|stored| stored.record != state.record) {
                 state.course.seen = None;
@@ -377,7 +379,7 @@ fn step(
         (Some(stored), None) => {
             let state = match stored.stage {
                 Stage::Live | Stage::Signing => {
-                    findings.push(vanished(owner, stored, times.periods));
+                    findings.push(findings::vanished(owner, stored, times.periods));
                     stored.at(Stage::Retiring, times.now)
                 }
                 Stage::Retiring | Stage::Revoked { .. } => stored.clone(),
@@ -419,7 +421,7 @@ fn with_file(
     };
     if stored.fingerprint != fingerprint(&file.record) {
         let replaced = !matches!(stored.stage, Stage::Revoked { .. });
-        return (fresh(), replaced.then(|| replaced_finding(owner, file)));
+        return (fresh(), replaced.then(|| findings::replaced(owner, file)));
     }
     // Its tags may have changed; it has been what it is all the time.
     let as_it_is = |stage, since, course| KeyState {
@@ -435,25 +437,25 @@ fn with_file(
         ..course
     };
     match (stored.stage, named) {
-        (Stage::Revoked { by_command: true }, _) => (stored.clone(), Some(revoked_with_file(owner, file))),
+        (Stage::Revoked { by_command: true }, _) => (stored.clone(), Some(findings::revoked_with_file(owner, file))),
         (Stage::Live, Some(true)) => (
             as_it_is(Stage::Signing, now, unspent),
-            (!(sight.is_safe)(stored)).then(|| signs_unseen(owner)),
+            (!(sight.is_safe)(stored)).then(|| findings::signs_unseen(owner)),
         ),
         (Stage::Live, _) => (as_it_is(Stage::Live, stored.since, course), None),
         (Stage::Signing, Some(false)) => (
             as_it_is(Stage::Retiring, now, Course { spent: true, ..course }),
-            Some(left(owner)),
+            Some(findings::left(owner)),
         ),
         (Stage::Signing, _) => (as_it_is(Stage::Signing, stored.since, course), None),
         (Stage::Retiring | Stage::Revoked { .. }, Some(true)) => (
             as_it_is(Stage::Signing, now, unspent),
-            Some(back(owner, "the signer names it again")),
+            Some(findings::back(owner, "the signer names it again")),
         ),
         (Stage::Retiring | Stage::Revoked { .. }, _) if spent => (stored.clone(), None),
         (Stage::Retiring | Stage::Revoked { .. }, _) => (
             as_it_is(Stage::Live, now, course),
-            Some(back(owner, "the key's file is back")),
+            Some(findings::back(owner, "the key's file is back")),
         ),
     }
 }
@@ -526,76 +528,6 @@ fn fingerprint(record: &str) -> Fingerprint {
         .unwrap_or(record);
     let public: String = public.split_ascii_whitespace().collect();
     Sha256::digest(public.as_bytes()).into()
-}
-
-fn replaced_finding(owner: &Name, file: &DkimKey) -> Finding {
-    Finding::warning(
-        "dkim-key-replaced",
-        format!(
-            "{owner} has another key now{}; mail in flight that was signed with the old one will fail",
-            from(file)
-        ),
-        "give the next key a selector of its own and remove the old file once nothing signs with it",
-    )
-}
-
-fn revoked_with_file(owner: &Name, file: &DkimKey) -> Finding {
-    Finding::warning(
-        "dkim-key-revoked-present",
-        format!("{owner} is revoked, but its key is still there{}", from(file)),
-        "stop signing with it and remove the file; a new key wants a new selector",
-    )
-}
-
-fn signs_unseen(owner: &Name) -> Finding {
-    Finding::warning(
-        "dkim-key-signs-unseen",
-        format!("{owner}: the signer signs with this key before every name server was seen to serve it"),
-        "next time wait for `signpost key wait DOMAIN SELECTOR --for signing` before switching the signer",
-    )
-}
-
-fn left(owner: &Name) -> Finding {
-    Finding::note(
-        "dkim-key-left",
-        format!("{owner}: the signer has gone on to another key; the record stays for mail in flight"),
-    )
-}
-
-fn back(owner: &Name, why: &str) -> Finding {
-    Finding::note("dkim-key-back", format!("{owner}: {why}, so it is live again"))
-}
-
-fn vanished(owner: &Name, stored: &KeyState, periods: Periods) -> Finding {
-    Finding::note(
-        "dkim-key-retiring",
-        format!(
-            "{owner}: {} is gone; the record stays for {}, then it is revoked",
-            if stored.source.is_empty() {
-                "its file"
-            } else {
-                &stored.source
-            },
-            words(periods.retire)
-        ),
-    )
-}
-
-fn from(file: &DkimKey) -> String {
-    file.sources
-        .first()
-        .map(|path| format!(", from {}", path.display()))
-        .unwrap_or_default()
-}
-
-/// A period in its largest whole unit.
-fn words(period: Duration) -> String {
-    let seconds = period.as_secs();
-    let (count, unit) = [(86_400, "day"), (3600, "hour"), (60, "minute")]
-        .into_iter()
-        .find(|(size, _)| seconds >= *size && seconds.is_multiple_of(*size))
-        .map_or((seconds, "second"), |(size, unit)| (seconds / size, unit));
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
