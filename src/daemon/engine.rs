@@ -302,7 +302,10 @@ impl Engine {
                     self.followed.insert(apex.clone(), fetched.primaries.clone());
                 }
                 Some(_) => {}
-                None if self.followed.remove(apex).is_some() => self.refresher.forget(apex),
+                None if self.followed.remove(apex).is_some() => {
+                    self.refresher.forget(apex);
+                    self.arrivals.remove(apex);
+                }
                 None => {}
             }
         }
