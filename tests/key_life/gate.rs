@@ -85,6 +85,21 @@ fn one_that_refuses_or_is_silent_holds_it_as_well_and_says_so() {
 }
 
 #[test]
+fn a_record_that_changes_while_a_name_server_is_asked_for_it_is_asked_for_again() {
+    let (house, secondary) = with_secondary(&policy(), Mood::Holds);
+    let new = rotate(&house);
+    secondary.wait_until_holding();
+    let file = format!("keys/example.org/{new}.txt");
+    let text = std::fs::read_to_string(house.path(&file)).unwrap();
+    house.replace(&file, text.replace("h=sha256; ", "h=sha256; s=email; "));
+    wait_for("the record to be another", || {
+        texts(house.address, &new)?[0].contains("s=email").then_some(())
+    });
+    secondary.set(Mood::Follows);
+    assert_eq!(wait_for_switch(&house, &["first"]), new);
+}
+
+#[test]
 fn an_old_key_stays_until_all_serve_the_one_after_it() {
     let (house, secondary) = with_secondary(&policy(), Mood::Follows);
     let new = rotate(&house);

@@ -159,12 +159,15 @@ pub(crate) enum Mood {
     Silent,
     /// It answers with what the primary has.
     Follows,
+    /// It answers with what the primary has, once its mood is another.
+    Holds,
 }
 
 /// A secondary on 127.0.0.2 that does what it is told.
 pub(crate) struct Secondary {
     pub(crate) address: SocketAddr,
     mood: Arc<Mutex<Mood>>,
+    holding: Arc<AtomicBool>,
     end: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     /// Nobody is ever answered over TCP.
@@ -180,6 +183,9 @@ impl Secondary {
         let address = socket.local_addr().unwrap();
         let tcp = TcpListener::bind(address).unwrap();
         let (mood, end) = (Arc::new(Mutex::new(mood)), Arc::new(AtomicBool::new(false)));
+        let holding = Arc::new(AtomicBool::new(false));
+        let (shared, holds, ended) = (Arc::clone(&mood), Arc::clone(&holding), Arc::clone(&end));
+        let is_held = move || *shared.lock().unwrap() == Mood::Holds && !ended.load(Ordering::Relaxed);
         let (shared, ended) = (Arc::clone(&mood), Arc::clone(&end));
         let thread = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
@@ -189,6 +195,11 @@ impl Secondary {
                 };
                 let mood = *shared.lock().unwrap();
                 if let Some(answer) = answer(primary, mood, &buffer[..len]) {
+                    while is_held() {
+                        holds.store(true, Ordering::Relaxed);
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    holds.store(false, Ordering::Relaxed);
                     socket.send_to(&answer, from).unwrap();
                 }
             }
@@ -196,6 +207,7 @@ impl Secondary {
         Self {
             address,
             mood,
+            holding,
             end,
             thread: Some(thread),
             _tcp: tcp,
@@ -204,6 +216,13 @@ impl Secondary {
 
     pub(crate) fn set(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
+    }
+
+    /// Waits until an answer is held.
+    pub(crate) fn wait_until_holding(&self) {
+        wait_for("a question to the secondary", || {
+            self.holding.load(Ordering::Relaxed).then_some(())
+        });
     }
 }
 
@@ -225,7 +244,7 @@ fn answer(primary: SocketAddr, mood: Mood, query: &[u8]) -> Option<Vec<u8>> {
         Mood::Silent => return None,
         Mood::Refuses => REFUSED,
         Mood::Lags if !is_first => NXDOMAIN,
-        Mood::Lags | Mood::Follows => return client::udp_bytes(primary, query).ok(),
+        Mood::Lags | Mood::Follows | Mood::Holds => return client::udp_bytes(primary, query).ok(),
     };
     let question = query[12..].iter().position(|octet| *octet == 0)? + 12 + 5;
     let mut answer = query[..question].to_vec();

@@ -411,13 +411,14 @@ impl Engine {
         let asked = Arc::clone(&heard.0.record);
         let (key, everywhere) = self.keeper.hear(heard, now);
         let (domain, selector) = &key;
-        let Some(state) = self
-            .publisher
-            .key(domain, selector)
-            .filter(|state| state.record == asked)
-        else {
+        let Some(state) = self.publisher.key(domain, selector) else {
             return false;
         };
+        if state.record != asked {
+            // It changed while the question was on its way, and the plan that followed left the asking to that question.
+            self.keeper.touch(domain);
+            return false;
+        }
         let (before, is_next) = (state.course.seen, state.course.next);
         if everywhere && state.stage == Stage::Signing && self.publisher.keys(domain).iter().any(|key| key.course.spent)
         {
