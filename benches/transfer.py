@@ -2,9 +2,10 @@
 """What the transfer of a large zone costs, beside the peers.
 
 Out: each server in turn serves a zone of a million records and sends it by AXFR to `examples/sink.rs`, which throws it
-away; told are the median of the rounds, the CPU time of one transfer, what the transfer adds to the memory (PSS, sampled while it
-runs), and what UDP queries feel of transfers that go on one after the other. Servers are asked in turn within each
-round, pinned to core 0; sink and queries run on core 1.
+away; told are the median of the rounds, the CPU time of one transfer, what transfers add to the memory (PSS, sampled while
+they run), and what the queries of dnsperf feel of transfers that go on one after the other. Servers are asked in turn
+within each round, pinned to core 0; sink and queries run on core 1, dnsperf before all others there. Signpost is started
+with the priority that its unit gives it, for which one must be root.
 
 In: each server in turn is started as a secondary of the same primary (NSD), with nothing stored; told is the time from
 its start until it answers the zone, and its memory then.
@@ -12,14 +13,15 @@ its start until it answers the zone, and its memory then.
     benches/transfer.py [--records 1000000] [--rounds 5] [--only signpost,nsd,knot,bind] [--bin target/release/signpost]
                         [--sink target/release/examples/sink] [--folder DIR] [--what out,in]
 
-Needs (Debian): nsd knot bind9.
+Needs (Debian): nsd knot bind9 dnsperf.
 """
-import argparse, os, random, shutil, signal, socket, statistics, struct, subprocess, sys, tempfile, threading, time
+import argparse, os, random, re, shutil, signal, socket, statistics, struct, subprocess, sys, tempfile, threading, time
 
 ZONE = "large.test"
 PORTS = {"signpost": 17401, "nsd": 17402, "knot": 17403, "bind": 17404}
 PRIMARY = 17400
 SERVE_CORE, ASK_CORE = 0, 1
+RATE = 2000  # queries a second beside transfers
 
 
 def write_zone(path, records):
@@ -56,7 +58,7 @@ class Server:
         else:
             os.symlink(self.zone_file, f"{self.folder}/zones/{ZONE}.zone")
         config = f'listen = ["127.0.0.1:{self.port}"]\nworkers = 1\nzones = "zones"\nkeys = "keys"\nstate = "state"\n[transfer]\n{transfer}'
-        return [self.binary, "--config", self.put("signpost.toml", config), "serve"]
+        return ["nice", "-n", "-10", self.binary, "--config", self.put("signpost.toml", config), "serve"]
 
     def nsd(self):
         at = self.folder
@@ -156,24 +158,16 @@ def is_answered(port):
             return False
 
 
-def latencies(port, hosts, until):
-    """Microseconds of UDP queries, one at a time, until told to stop; and how many were lost."""
-    took, lost = [], 0
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(1)
-        client.connect(("127.0.0.1", port))
-        while not until():
-            asked = question(f"h{random.randrange(hosts)}.{ZONE}", 16)
-            began = time.perf_counter()
-            client.send(asked)
-            try:
-                while client.recv(4096)[:2] != asked[:2]:
-                    pass
-                took.append((time.perf_counter() - began) * 1e6)
-            except OSError:
-                lost += 1
-            time.sleep(0.0005)
-    return sorted(took), lost
+def latencies(port, queries, seconds):
+    """Microseconds of UDP queries at a steady rate, sorted; and how many were lost."""
+    command = ["nice", "-n", "-20", "dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", queries, "-l", str(seconds), "-Q", str(RATE), "-c", "2", "-T", "1", "-v"]
+    # Below /dev/shm: a disk would be felt.
+    with tempfile.TemporaryFile("w+", dir="/dev/shm") as output:
+        subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=True)
+        output.seek(0)
+        text = output.read()
+    lost = int(re.search(r"Queries lost:\s+(\d+)", text).group(1))
+    return sorted(1e6 * float(word) for word in re.findall(r"^> NOERROR .* ([\d.]+)$", text, re.M)), lost
 
 
 def fetch(sink, port):
@@ -183,6 +177,27 @@ def fetch(sink, port):
         sys.exit(f"port {port}: {output.stderr}")
     words = output.stdout.split()
     return float(words[0]), int(words[1]), int(words[2]), int(words[3])
+
+
+class Transfers:
+    """Transfers one after the other, until the end of the block."""
+
+    def __init__(self, sink, port):
+        self.count, self.end = 0, threading.Event()
+        self.thread = threading.Thread(target=self.run, args=(sink, port))
+
+    def run(self, sink, port):
+        while not self.end.is_set():
+            fetch(sink, port)
+            self.count += 1
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.end.set()
+        self.thread.join()
 
 
 def at(values, part):
@@ -195,6 +210,9 @@ def out(args, folder, zone_file, names):
         for server in servers:
             server.wait()
         hosts = (args.records - 3) // 4
+        queries = f"{folder}/queries"
+        with open(queries, "w") as file:
+            file.writelines(f"h{random.randrange(hosts)}.{ZONE} TXT\n" for _ in range(20_000))
         rows = {server.name: [] for server in servers}
         for turn in range(args.rounds + 1):
             for server in servers:
@@ -204,32 +222,26 @@ def out(args, folder, zone_file, names):
                 if turn:  # The first warms up.
                     rows[server.name].append((*one, server.cpu() - before))
         print(f"\nAXFR out, {args.records} records, median of {args.rounds}:\n")
-        print("| server | ms | CPU, ms | octets | messages | memory, MB | more while sending, MB | UDP p50/p99 before, µs | while sending, µs | lost |\n|---|---|---|---|---|---|---|---|---|---|")
+        print("| server | ms | CPU, ms | octets | messages | memory, MB | more while sending, MB | UDP p50/p99 before, µs | while sending, µs | transfers/s meanwhile | lost |\n|---|---|---|---|---|---|---|---|---|---|---|")
         for server in servers:
             ms = statistics.median(row[0] for row in rows[server.name])
             cpu = statistics.median(row[4] for row in rows[server.name]) * 1000
             octets, messages = rows[server.name][0][1:3]
-            memory, ends = server.memory(), time.monotonic() + 3
-            quiet, lost = latencies(server.port, hosts, lambda: time.monotonic() > ends)
-            sending, peak = threading.Event(), [0.0]
-
-            def send():
-                for _ in range(3):
-                    fetch(args.sink, server.port)
-                sending.set()
-
-            def watch():
-                while not sending.is_set():
-                    peak[0] = max(peak[0], server.memory())
+            # Looking at the memory would be felt by who asks: each has transfers of its own.
+            memory, peak = server.memory(), 0
+            with Transfers(args.sink, server.port):
+                for _ in range(10):
                     time.sleep(0.05)
-
-            threads = [threading.Thread(target=send), threading.Thread(target=watch)]
-            for thread in threads:
-                thread.start()
-            busy, lost_then = latencies(server.port, hosts, sending.is_set)
-            for thread in threads:
-                thread.join()
-            print(f"| {server.name} | {ms:.0f} | {cpu:.0f} | {octets} | {messages} | {memory:.0f} | {max(0, peak[0] - memory):.1f} | {at(quiet, .5):.0f}/{at(quiet, .99):.0f} | {at(busy, .5):.0f}/{at(busy, .99):.0f} | {lost + lost_then} |", flush=True)
+                    peak = max(peak, server.memory())
+            rounds = []
+            for _ in range(args.rounds):
+                quiet, lost = latencies(server.port, queries, 3)
+                with Transfers(args.sink, server.port) as transfers:
+                    busy, lost_then = latencies(server.port, queries, 3)
+                rounds.append((at(quiet, .5), at(quiet, .99), at(busy, .5), at(busy, .99), lost + lost_then, transfers.count))
+            half, most, half_then, most_then, _, count = (statistics.median(column) for column in zip(*rounds))
+            lost = sum(row[4] for row in rounds)
+            print(f"| {server.name} | {ms:.0f} | {cpu:.0f} | {octets} | {messages} | {memory:.0f} | {max(0, peak - memory):.1f} | {half:.0f}/{most:.0f} | {half_then:.0f}/{most_then:.0f} | {count / 3:.1f} | {lost} |", flush=True)
     finally:
         for server in servers:
             server.stop()

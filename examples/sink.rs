@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How long the other side may be silent.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Octets read at once.
-const ROOM: usize = 1 << 20;
+/// Octets read at once; many more, and whoever asks on the same core would wait for their being copied.
+const ROOM: usize = 1 << 17;
 /// Octets of the numbers of a SOA (RFC 1035 §3.3.13).
 const NUMBERS: usize = 20;
 /// Octets of a message's length, and of its header.

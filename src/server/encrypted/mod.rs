@@ -118,16 +118,7 @@ async fn welcome<H: Handler>(
     shared.table.note(seat, Phase::Idle);
     match kind {
         Kind::Tls => {
-            Connection::new(
-                stream,
-                peer,
-                &*shared.handler,
-                &shared.table,
-                seat,
-                &shared.counters.tcp,
-            )
-            .serve()
-            .await;
+            Connection::new(stream, peer, shared, admitted).serve().await;
         }
         Kind::Https => https::serve(stream, peer, &shared, seat).await,
     }

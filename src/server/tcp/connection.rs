@@ -8,10 +8,10 @@
 //! message or unread answers holds just these.
 
 use super::super::clock::Clock;
-use super::super::counters::TcpCounters;
 use super::super::{Handler, guard};
+use super::Shared;
 use super::stream::Stream;
-use super::table::{Order, Phase, Seat, Table};
+use super::table::{Admitted, Order, Phase};
 use super::transfer::{Sending, tell_refused};
 use crate::answer::Client;
 use std::cell::RefCell;
@@ -43,15 +43,13 @@ thread_local! {
     });
 }
 
-pub(in crate::server) struct Connection<'a, H: Handler, S> {
+pub(in crate::server) struct Connection<H: Handler, S> {
     stream: S,
     peer: SocketAddr,
     /// The certificate that the client showed.
     certificate: Option<Arc<[u8]>>,
-    handler: &'a H,
-    table: &'a Table,
-    seat: &'a Seat,
-    counters: &'a TcpCounters,
+    shared: Arc<Shared<H>>,
+    admitted: Admitted,
     /// What arrived and is not answered: the start of a message, or messages that wait for `unsent` to leave.
     held: Vec<u8>,
     /// Answers that did not fit into the socket, from `sent` on.
@@ -59,6 +57,16 @@ pub(in crate::server) struct Connection<'a, H: Handler, S> {
     sent: usize,
     /// A zone on its way; messages that come meanwhile wait in `held`.
     sending: Option<Box<Sending>>,
+    /// It runs where transfers do.
+    gives_way: bool,
+}
+
+/// How a conversation went on.
+enum Outcome {
+    /// The client has left, or will send no more.
+    Ended,
+    /// A transfer has begun that takes more than one message.
+    Transfers,
 }
 
 /// How a read went on.
@@ -70,37 +78,45 @@ enum Step {
     End,
 }
 
-impl<'a, H: Handler, S: Stream> Connection<'a, H, S> {
-    pub(in crate::server) fn new(
-        stream: S,
-        peer: SocketAddr,
-        handler: &'a H,
-        table: &'a Table,
-        seat: &'a Seat,
-        counters: &'a TcpCounters,
-    ) -> Self {
+impl<H: Handler, S: Stream + 'static> Connection<H, S> {
+    pub(in crate::server) fn new(stream: S, peer: SocketAddr, shared: Arc<Shared<H>>, admitted: Admitted) -> Self {
         Self {
             certificate: stream.certificate().map(Arc::from),
             stream,
             peer,
-            handler,
-            table,
-            seat,
-            counters,
+            shared,
+            admitted,
             held: Vec::new(),
             unsent: Vec::new(),
             sent: 0,
             sending: None,
+            gives_way: false,
         }
     }
 
-    /// Serves until the client leaves or an order says so.
-    pub(in crate::server) async fn serve(mut self) {
-        let seat = self.seat;
+    /// Serves until the client leaves or an order says so; from the first long transfer on where others have the right
+    /// of way.
+    pub(in crate::server) async fn serve(self) {
+        if let Some(mut busy) = self.serve_here().await {
+            busy.gives_way = true;
+            let transfers = busy.shared.transfers.clone();
+            transfers.spawn(busy.serve_here());
+        }
+    }
+
+    /// The same on this runtime. What is returned is to go on on that of transfers.
+    async fn serve_here(mut self) -> Option<Self> {
+        let seat = self.admitted.seat.clone();
         let order = tokio::select! {
             biased;
-            // How it ended does not matter: a client that went away is no event.
-            _ = self.converse() => return self.stream.say_goodbye(),
+            outcome = self.converse() => match outcome {
+                Ok(Outcome::Transfers) => return Some(self),
+                // How it ended does not matter: a client that went away is no event.
+                Ok(Outcome::Ended) | Err(_) => {
+                    self.stream.say_goodbye();
+                    return None;
+                }
+            },
             order = seat.ordered() => order,
         };
         match order {
@@ -111,22 +127,27 @@ impl<'a, H: Handler, S: Stream> Connection<'a, H, S> {
             Order::Close => self.stream.say_goodbye(),
             Order::Reset => self.stream.forget_unsent(),
         }
+        None
     }
 
     /// Reads, answers and writes. All state is in `self`, so it may be dropped at any await.
-    async fn converse(&mut self) -> io::Result<()> {
+    async fn converse(&mut self) -> io::Result<Outcome> {
         loop {
             self.flush().await?;
             if self.sending.is_some() {
                 SCRATCH.with_borrow_mut(|scratch| self.send_on(scratch))?;
+                if self.sending.is_some() && !self.gives_way {
+                    return Ok(Outcome::Transfers);
+                }
                 // A fast reader never makes us wait: the others of this thread have their turn.
                 tokio::task::yield_now().await;
-                // So have the workers of UDP on this core, which would wait for the end of our time slice.
+                // So have the workers of UDP on this core, if they have no higher priority: they would wait for the end
+                // of our time slice.
                 std::thread::yield_now();
             } else if next_message(&self.held).is_some() {
                 SCRATCH.with_borrow_mut(|scratch| self.answer_held(scratch))?;
             } else if self.step().await? == Step::End {
-                return Ok(());
+                return Ok(Outcome::Ended);
             }
         }
     }
@@ -177,7 +198,7 @@ impl<'a, H: Handler, S: Stream> Connection<'a, H, S> {
         let len = sending.write(room, now).ok_or(io::ErrorKind::InvalidData)?;
         prefix.copy_from_slice(&(len as u16).to_be_bytes());
         // Each message has the time of its own to be read.
-        self.table.note(self.seat, Phase::Writing);
+        self.note_phase(Phase::Writing);
         self.write(&scratch.output[..PREFIX + len])?;
         if sending.is_done() {
             sending.tell(now);
@@ -205,7 +226,8 @@ impl<'a, H: Handler, S: Stream> Connection<'a, H, S> {
         let mut rest = &*input;
         let mut used = 0;
         let (mut queries, mut answers) = (0, 0);
-        let view = self.handler.view();
+        let shared = self.shared.clone();
+        let view = shared.handler.view();
         let clock = Clock::default();
         let (peer, certificate) = (self.peer, self.certificate.clone());
         let client = Client {
@@ -225,7 +247,7 @@ impl<'a, H: Handler, S: Stream> Connection<'a, H, S> {
             }
             rest = &rest[PREFIX + message.len()..];
             queries += 1;
-            match self.handler.begin_transfer(&view, &client, message) {
+            match shared.handler.begin_transfer(&view, &client, message) {
                 None => {}
                 Some(Err(refused)) => tell_refused(message, peer, &refused),
                 Some(Ok(outgoing)) => {
@@ -235,7 +257,7 @@ impl<'a, H: Handler, S: Stream> Connection<'a, H, S> {
                 }
             }
             let (prefix, room) = output[used..used + FRAME].split_at_mut(PREFIX);
-            if let Some(answered) = guard::answer(self.handler, &view, &client, message, room) {
+            if let Some(answered) = guard::answer(&*shared.handler, &view, &client, message, room) {
                 prefix.copy_from_slice(&(answered.len() as u16).to_be_bytes());
                 used += PREFIX + answered.len();
                 answers += 1;
@@ -243,8 +265,8 @@ impl<'a, H: Handler, S: Stream> Connection<'a, H, S> {
         }
         drop(view);
         if queries > 0 {
-            self.counters.queries.fetch_add(queries, Relaxed);
-            self.counters.answers.fetch_add(answers, Relaxed);
+            shared.counters.tcp.queries.fetch_add(queries, Relaxed);
+            shared.counters.tcp.answers.fetch_add(answers, Relaxed);
         }
         self.write(&output[..used])?;
         self.note(rest, held, queries > 0);
@@ -256,13 +278,17 @@ impl<'a, H: Handler, S: Stream> Connection<'a, H, S> {
     /// Tells the table what the connection waits for now.
     fn note(&self, rest: &[u8], held_before: usize, progress: bool) {
         if !self.unsent.is_empty() || self.stream.is_behind() {
-            self.table.note(self.seat, Phase::Writing);
+            self.note_phase(Phase::Writing);
         } else if rest.is_empty() {
-            self.table.note(self.seat, Phase::Idle);
+            self.note_phase(Phase::Idle);
         } else if progress || held_before == 0 {
             // Its first octet has just come; further octets do not move the deadline.
-            self.table.note(self.seat, Phase::Reading);
+            self.note_phase(Phase::Reading);
         }
+    }
+
+    fn note_phase(&self, phase: Phase) {
+        self.shared.table.note(&self.admitted.seat, phase);
     }
 
     /// Writes what the socket takes and keeps the rest as unsent.

@@ -1,9 +1,10 @@
-//! Plain TCP (RFC 7766, RFC 1035 §4.2.2) on a small tokio runtime of its own.
+//! Plain TCP (RFC 7766, RFC 1035 §4.2.2) on a small tokio runtime of its own, and one beside it for long transfers.
 //!
 //! One multi-threaded runtime rather than one current-thread runtime per core: a listener cannot be shared out fairly
 //! by SO_REUSEPORT (connections stay where they were accepted, and one slow core starves its own), while tasks move.
 //! Per query the runtime costs little, because [`connection`] answers all that one read brought in one go, outside of
-//! any await. The program's other tasks run elsewhere and cannot delay answers.
+//! any await. The program's other tasks run elsewhere and cannot delay answers; nor can transfers, which go on where
+//! threads give way to those that answer.
 //!
 //! - [`table`] knows every connection and decides about limits: who gets in, who has to go.
 //! - [`connection`] is the life of one.
@@ -26,7 +27,7 @@ use self::table::{Admitted, Table};
 use super::counters::Counters;
 use super::encrypted::Sockets;
 use super::throttle::Throttle;
-use super::{Handler, Limits};
+use super::{Handler, Limits, give_way};
 use quinn::Endpoint;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -40,13 +41,15 @@ use tokio::task::JoinHandle;
 /// What all connections share.
 pub(super) struct Shared<H> {
     pub(super) handler: Arc<H>,
-    pub(super) table: Table,
+    pub(super) table: Arc<Table>,
     pub(super) counters: Arc<Counters>,
+    /// Where long transfers go on.
+    transfers: Handle,
 }
 
 impl<H> Shared<H> {
     /// A seat for a new connection, if it may have one.
-    pub(super) fn admit(&self, peer: IpAddr) -> Option<Admitted<'_>> {
+    pub(super) fn admit(&self, peer: IpAddr) -> Option<Admitted> {
         let counters = &self.counters.tcp;
         counters.accepted.fetch_add(1, Relaxed);
         let admitted = self.table.admit(peer);
@@ -60,11 +63,19 @@ impl<H> Shared<H> {
 
 /// The TCP side while it serves.
 pub(super) struct TcpSide {
-    runtime: Option<Runtime>,
+    runtimes: Option<Runtimes>,
     acceptors: Vec<JoinHandle<()>>,
     /// Those of QUIC, which say goodbye after their connections are gone from the table.
     endpoints: Vec<Endpoint>,
     table: Arc<dyn Close>,
+}
+
+/// Where it runs.
+struct Runtimes {
+    /// Connections, and what is asked on them.
+    answers: Runtime,
+    /// Connections that are busy with a transfer: on threads that let all others of a core go first.
+    transfers: Runtime,
 }
 
 /// What [`TcpSide`] needs of [`Shared`], without its type parameter.
@@ -88,47 +99,48 @@ impl TcpSide {
         handler: Arc<H>,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads.max(1))
-            .thread_name("tcp")
-            .enable_all()
-            .build()?;
+        let answers = runtime("tcp", threads).build()?;
+        let transfers = runtime("transfers", threads).on_thread_start(give_way).build()?;
         let shared = Arc::new(Shared {
             handler,
-            table: Table::new(limits),
+            table: Arc::new(Table::new(limits)),
             counters,
+            transfers: transfers.handle().clone(),
         });
-        let inside = runtime.enter();
+        let inside = answers.enter();
         let mut acceptors = Vec::with_capacity(listeners.len());
         let mut endpoints = Vec::new();
         for listener in listeners {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            acceptors.push(runtime.spawn(accept(listener, shared.clone(), welcome)));
+            acceptors.push(answers.spawn(accept(listener, shared.clone(), welcome)));
         }
         if let Some(sockets) = encrypted {
             let (more, quic) = sockets.serve(&shared)?;
             acceptors.extend(more);
             endpoints = quic;
         }
-        runtime.spawn(sweep(shared.clone()));
+        answers.spawn(sweep(shared.clone()));
         drop(inside);
         Ok(Self {
-            runtime: Some(runtime),
+            runtimes: Some(Runtimes { answers, transfers }),
             acceptors,
             endpoints,
             table: shared,
         })
     }
 
-    /// The runtime, as long as it serves.
+    /// The runtime that answers, as long as it serves.
     pub(super) fn handle(&self) -> Option<Handle> {
-        self.runtime.as_ref().map(|runtime| runtime.handle().clone())
+        let runtimes = self.runtimes.as_ref()?;
+        Some(runtimes.answers.handle().clone())
     }
 
     /// Accepts no more, lets connections send the answers to what has arrived, at most for `patience`, and closes
     /// everything. Blocks; further calls do nothing.
     pub(super) fn stop(&mut self, patience: Duration) {
-        let Some(runtime) = self.runtime.take() else { return };
+        let Some(Runtimes { answers, transfers }) = self.runtimes.take() else {
+            return;
+        };
         for acceptor in self.acceptors.drain(..) {
             acceptor.abort();
         }
@@ -136,7 +148,8 @@ impl TcpSide {
         // A runtime may not be dropped on a thread of another runtime, and the caller may be on one.
         let endpoints = std::mem::take(&mut self.endpoints);
         let closing = std::thread::spawn(move || {
-            runtime.block_on(async {
+            transfers.shutdown_timeout(CLOSING);
+            answers.block_on(async {
                 let all_gone = async {
                     for endpoint in &endpoints {
                         endpoint.wait_idle().await;
@@ -144,13 +157,19 @@ impl TcpSide {
                 };
                 let _ = tokio::time::timeout(CLOSING, all_gone).await;
             });
-            runtime.shutdown_timeout(CLOSING);
+            answers.shutdown_timeout(CLOSING);
         });
         let _ = closing.join();
     }
 }
 
-/// How long closing the runtime may take when all of its tasks are at an await.
+fn runtime(name: &str, threads: usize) -> Builder {
+    let mut runtime = Builder::new_multi_thread();
+    runtime.worker_threads(threads.max(1)).thread_name(name).enable_all();
+    runtime
+}
+
+/// How long closing a runtime may take when all of its tasks are at an await.
 const CLOSING: Duration = Duration::from_millis(500);
 
 /// Accepts connections, each to be welcomed in a task of its own.
@@ -178,10 +197,7 @@ async fn welcome<H: Handler>(stream: TcpStream, peer: SocketAddr, shared: Arc<Sh
     let Some(admitted) = shared.admit(peer.ip()) else {
         return;
     };
-    let (table, counters) = (&shared.table, &shared.counters.tcp);
-    Connection::new(stream, peer, &*shared.handler, table, &admitted.seat, counters)
-        .serve()
-        .await;
+    Connection::new(stream, peer, shared, admitted).serve().await;
 }
 
 /// After a failed accept. Errors of a single connection (accept(2): it broke off, a network error) are passed over.

@@ -55,8 +55,8 @@ enum Client {
 }
 
 /// A connection that got in. It gives its seat back when dropped; nothing happens if it was taken away before.
-pub(in crate::server) struct Admitted<'a> {
-    table: &'a Table,
+pub(in crate::server) struct Admitted {
+    table: Arc<Table>,
     pub(in crate::server) seat: Arc<Seat>,
     /// How many others had to go for it.
     pub(in crate::server) evicted: u64,
@@ -96,7 +96,7 @@ impl Table {
 
     /// A seat for a connection from `peer`; when all are taken, the longest idle lose theirs. `None`: this client has
     /// as many as one may have, or the server is stopping.
-    pub(in crate::server) fn admit(&self, peer: IpAddr) -> Option<Admitted<'_>> {
+    pub(in crate::server) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Admitted> {
         let client = Client::from(peer);
         let mut taken = self.lock();
         let held = taken.per_client.get(&client).copied().unwrap_or(0);
@@ -124,7 +124,7 @@ impl Table {
         drop(taken);
         self.filled.notify_one();
         Some(Admitted {
-            table: self,
+            table: self.clone(),
             seat,
             evicted,
         })
@@ -211,7 +211,7 @@ impl Table {
     }
 }
 
-impl Drop for Admitted<'_> {
+impl Drop for Admitted {
     fn drop(&mut self) {
         let mut taken = self.table.lock();
         taken.remove(self.seat.id);
@@ -319,12 +319,12 @@ fn unpack(doing: u64) -> (u64, Phase) {
 mod tests {
     use super::*;
 
-    fn table(connections: usize, per_client: usize) -> Table {
-        Table::new(Limits {
+    fn table(connections: usize, per_client: usize) -> Arc<Table> {
+        Arc::new(Table::new(Limits {
             connections,
             per_client,
             ..Limits::default()
-        })
+        }))
     }
 
     fn ip(text: &str) -> IpAddr {
