@@ -158,16 +158,17 @@ def is_answered(port):
             return False
 
 
-def latencies(port, queries, seconds):
-    """Microseconds of UDP queries at a steady rate, sorted; and how many were lost."""
-    command = ["nice", "-n", "-20", "dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", queries, "-l", str(seconds), "-Q", str(RATE), "-c", "2", "-T", "1", "-v"]
+def latencies(port, queries, transport, seconds=2):
+    """Microseconds of queries at a steady rate, p50 and p99; and how many were lost."""
+    command = ["chrt", "-f", "1", "dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d", queries, "-l", str(seconds), "-Q", str(RATE), "-m", transport, "-c", "2", "-T", "1", "-v"]
     # Below /dev/shm: a disk would be felt.
     with tempfile.TemporaryFile("w+", dir="/dev/shm") as output:
         subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=True)
         output.seek(0)
         text = output.read()
     lost = int(re.search(r"Queries lost:\s+(\d+)", text).group(1))
-    return sorted(1e6 * float(word) for word in re.findall(r"^> NOERROR .* ([\d.]+)$", text, re.M)), lost
+    took = sorted(1e6 * float(word) for word in re.findall(r"^> NOERROR .* ([\d.]+)$", text, re.M))
+    return at(took, .5), at(took, .99), lost
 
 
 def fetch(sink, port):
@@ -183,17 +184,15 @@ class Transfers:
     """Transfers one after the other, until the end of the block."""
 
     def __init__(self, sink, port):
-        self.count, self.end = 0, threading.Event()
+        self.end = threading.Event()
         self.thread = threading.Thread(target=self.run, args=(sink, port))
 
     def run(self, sink, port):
         while not self.end.is_set():
             fetch(sink, port)
-            self.count += 1
 
     def __enter__(self):
         self.thread.start()
-        return self
 
     def __exit__(self, *_):
         self.end.set()
@@ -222,7 +221,7 @@ def out(args, folder, zone_file, names):
                 if turn:  # The first warms up.
                     rows[server.name].append((*one, server.cpu() - before))
         print(f"\nAXFR out, {args.records} records, median of {args.rounds}:\n")
-        print("| server | ms | CPU, ms | octets | messages | memory, MB | more while sending, MB | UDP p50/p99 before, µs | while sending, µs | transfers/s meanwhile | lost |\n|---|---|---|---|---|---|---|---|---|---|---|")
+        print("| server | ms | CPU, ms | octets | messages | memory, MB | more while sending, MB | UDP p50/p99 before, µs | while sending | TCP before | while sending | lost |\n|---|---|---|---|---|---|---|---|---|---|---|---|")
         for server in servers:
             ms = statistics.median(row[0] for row in rows[server.name])
             cpu = statistics.median(row[4] for row in rows[server.name]) * 1000
@@ -235,13 +234,14 @@ def out(args, folder, zone_file, names):
                     peak = max(peak, server.memory())
             rounds = []
             for _ in range(args.rounds):
-                quiet, lost = latencies(server.port, queries, 3)
-                with Transfers(args.sink, server.port) as transfers:
-                    busy, lost_then = latencies(server.port, queries, 3)
-                rounds.append((at(quiet, .5), at(quiet, .99), at(busy, .5), at(busy, .99), lost + lost_then, transfers.count))
-            half, most, half_then, most_then, _, count = (statistics.median(column) for column in zip(*rounds))
-            lost = sum(row[4] for row in rounds)
-            print(f"| {server.name} | {ms:.0f} | {cpu:.0f} | {octets} | {messages} | {memory:.0f} | {max(0, peak - memory):.1f} | {half:.0f}/{most:.0f} | {half_then:.0f}/{most_then:.0f} | {count / 3:.1f} | {lost} |", flush=True)
+                quiet = [latencies(server.port, queries, transport) for transport in ("udp", "tcp")]
+                with Transfers(args.sink, server.port):
+                    busy = [latencies(server.port, queries, transport) for transport in ("udp", "tcp")]
+                rounds.append([value for pair in zip(quiet, busy) for one in pair for value in one])
+            figures = [statistics.median(column) for column in zip(*rounds)]
+            waits = " | ".join(f"{figures[i]:.0f}/{figures[i + 1]:.0f}" for i in (0, 3, 6, 9))
+            lost = sum(row[i] for row in rounds for i in (2, 5, 8, 11))
+            print(f"| {server.name} | {ms:.0f} | {cpu:.0f} | {octets} | {messages} | {memory:.0f} | {max(0, peak - memory):.1f} | {waits} | {lost} |", flush=True)
     finally:
         for server in servers:
             server.stop()

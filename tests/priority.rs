@@ -40,7 +40,7 @@ fn threads(pid: u32) -> Vec<Thread> {
 
 #[test]
 fn only_what_answers_keeps_a_priority_above_others() {
-    let mut house = House::new("[transfer]\nallow = [\"127.0.0.1\"]\n");
+    let mut house = House::new("[transfer]\nallow = [\"127.0.0.0/8\"]\n");
     let mut zone = "$TTL 300\n@ SOA ns hostmaster 1 3600 600 86400 300\n NS ns\nns A 127.0.0.1\n".to_owned();
     zone.extend((0..RECORDS).map(|i| format!("h{i} TXT \"v=spf1 ip4:192.0.2.{} -all\"\n", i % 256)));
     house.write("zones/example.org.zone", zone);
