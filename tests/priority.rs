@@ -57,7 +57,10 @@ fn only_what_answers_keeps_a_priority_above_others() {
     assert!(axfr(house.address, "example.org").unwrap().len() > RECORDS);
     let after = (ran("tcp"), ran("transfers"));
     let (tcp, transfers) = (after.0 - before.0, after.1 - before.1);
-    assert!(transfers > tcp, "the transfer is sent by those that answer: {transfers} ns, {tcp} ns");
+    assert!(
+        transfers > tcp,
+        "the transfer is sent by those that answer: {transfers} ns, {tcp} ns"
+    );
     for thread in threads(pid) {
         let answers = ["udp-", "tcp"].iter().any(|name| thread.name.starts_with(name));
         assert_eq!(thread.nice, if answers { -10 } else { 0 }, "{thread:?}");

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use crate::server::give_way;
 use serde::{Deserialize, Serialize};
 
 /// The socket's name in the state directory.
@@ -185,6 +186,7 @@ pub fn listen(state: &Path, wake: impl Fn() + Send + Sync + 'static) -> Result<m
     std::thread::Builder::new()
         .name("control".into())
         .spawn(move || {
+            give_way();
             let wake = Arc::new(wake);
             let clients = Arc::new(());
             for stream in listener.incoming().flatten() {

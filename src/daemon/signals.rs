@@ -1,5 +1,6 @@
 //! SIGTERM and SIGINT stop the server, SIGHUP makes it read everything again.
 
+use crate::server::give_way;
 use crate::watch::Waker;
 use std::io;
 use std::sync::mpsc;
@@ -27,6 +28,7 @@ pub(super) fn listen(waker: Waker) -> io::Result<mpsc::Receiver<Signal>> {
     };
     let (sender, receiver) = mpsc::channel();
     std::thread::Builder::new().name("signals".into()).spawn(move || {
+        give_way();
         runtime.block_on(async {
             loop {
                 let asked = tokio::select! {
