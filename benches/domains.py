@@ -109,7 +109,8 @@ class Peer:
 
     def signpost(self):
         at = self.domains.folder
-        config = f'listen = ["127.0.0.1:{PORT}"]\nzones = "{at}/zones"\nkeys = "{at}/keys"\nstate = "{self.folder}/state"\n'
+        # Those are the cores that it will be left with when queries are asked: two workers on one core wait for each other.
+        config = f'listen = ["127.0.0.1:{PORT}"]\nworkers = {(os.cpu_count() + 1) // 2}\nzones = "{at}/zones"\nkeys = "{at}/keys"\nstate = "{self.folder}/state"\n'
         # As its unit does.
         return ["nice", "-n", "-10", self.binary, "--config", self.put("signpost.toml", [config]), "serve"]
 

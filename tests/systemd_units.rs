@@ -155,7 +155,7 @@ fn the_call_filter_lets_the_answering_engine_through() {
         [
             "SystemCallFilter=@system-service",
             "SystemCallFilter=~@privileged @resources",
-            "SystemCallFilter=setpriority"
+            "SystemCallFilter=setpriority sched_setattr"
         ]
     );
 }

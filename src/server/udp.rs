@@ -8,6 +8,7 @@ use super::batch::Batch;
 use super::clock::Clock;
 use super::counters::UdpCounters;
 use super::limit::{Limiter, Verdict};
+use super::priority::answer_promptly;
 use super::throttle::Throttle;
 use super::{Handler, guard};
 use crate::answer::{Answered, Client, Transport};
@@ -36,6 +37,7 @@ pub(super) fn work<H: Handler>(
     counters: &UdpCounters,
     stop: &AtomicBool,
 ) {
+    answer_promptly();
     let mut batch = Batch::new(handler.max_udp_payload(), port.wildcard);
     while !stop.load(Relaxed) {
         counters.waiting.store(true, Relaxed);

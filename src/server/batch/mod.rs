@@ -15,7 +15,7 @@
 //! pointer. The kernel writes there through the pointers in the headers, so no Rust reference to the whole block may
 //! exist; references are made to single slots and end before the next system call.
 //!
-//! The four system calls in [`system`] are here for the same reason: the standard library has no safe form of them.
+//! The five system calls in [`system`] are here for the same reason: the standard library has no safe form of them.
 
 #![expect(
     unsafe_code,

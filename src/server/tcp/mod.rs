@@ -26,8 +26,9 @@ pub(super) use self::transfer::{Sending, tell_refused};
 use self::table::{Admitted, Table};
 use super::counters::Counters;
 use super::encrypted::Sockets;
+use super::priority::{answer_promptly, give_way};
 use super::throttle::Throttle;
-use super::{Handler, Limits, give_way};
+use super::{Handler, Limits};
 use quinn::Endpoint;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -99,7 +100,7 @@ impl TcpSide {
         handler: Arc<H>,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
-        let answers = runtime("tcp", threads).build()?;
+        let answers = runtime("tcp", threads).on_thread_start(answer_promptly).build()?;
         let transfers = runtime("transfers", threads).on_thread_start(give_way).build()?;
         let shared = Arc::new(Shared {
             handler,
