@@ -1,8 +1,8 @@
 //! Answering before everything else. The service is started with a priority above that of other processes
-//! (`systemd/signpost.service`); threads that answer keep it, all others give it up.
+//! (`systemd/signpost.service`); threads that answer keep it, and ask for short time slices; all others give it up.
 //!
-//! What gives way goes down to the ordinary priority and no further: on a machine whose cores are busy with mail, a key that rotates
-//! would be published late otherwise.
+//! What gives way goes down to the ordinary priority and no further: on a machine whose cores are busy with mail, a key
+//! that rotates would be published late otherwise.
 
 use super::batch::system::set_time_slice;
 use rustix::process::{getpriority_process, setpriority_process};
@@ -10,9 +10,9 @@ use rustix::process::{getpriority_process, setpriority_process};
 /// For so long a thread that answers wants a core, in nanoseconds: the least that can be asked for.
 const SLICE: u64 = 100_000;
 
-/// This thread answers: it is let in at once when it has something to do, and leaves soon. Of two threads the kernel prefers
-/// the one with the nearer deadline, but lets the other end its slice, of a few milliseconds, unless the new one asks for a
-/// shorter. That needs no right.
+/// This thread answers: it is let in at once when it has something to do, and leaves soon. Of two threads the kernel
+/// prefers the one with the nearer deadline, but lets the other end its slice, of some milliseconds, unless the new one
+/// asks for a shorter. That needs no right.
 pub(super) fn answer_promptly() {
     let asked = getpriority_process(None)
         .map_err(Into::into)
