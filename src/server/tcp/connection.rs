@@ -62,6 +62,7 @@ pub(in crate::server) struct Connection<H: Handler, S> {
 }
 
 /// How a conversation went on.
+#[derive(PartialEq)]
 enum Outcome {
     /// The client has left, or will send no more.
     Ended,
@@ -96,25 +97,30 @@ impl<H: Handler, S: Stream + 'static> Connection<H, S> {
 
     /// Serves until the client leaves or an order says so; from the first long transfer on where others have the right
     /// of way.
-    pub(in crate::server) async fn serve(self) {
-        if let Some(mut busy) = self.serve_here().await {
-            busy.gives_way = true;
-            let transfers = busy.shared.transfers.clone();
-            transfers.spawn(busy.serve_here());
+    pub(in crate::server) async fn serve(mut self) {
+        if self.serve_here().await == Outcome::Transfers {
+            self.go_on_elsewhere();
         }
     }
 
-    /// The same on this runtime. What is returned is to go on on that of transfers.
-    async fn serve_here(mut self) -> Option<Self> {
+    /// Apart from [`Self::serve`], so that the task of a connection without a transfer is no larger for it.
+    fn go_on_elsewhere(mut self) {
+        self.gives_way = true;
+        let transfers = self.shared.transfers.clone();
+        transfers.spawn(async move { self.serve_here().await });
+    }
+
+    /// The same on this runtime, until it is to go on on that of transfers.
+    async fn serve_here(&mut self) -> Outcome {
         let seat = self.admitted.seat.clone();
         let order = tokio::select! {
             biased;
             outcome = self.converse() => match outcome {
-                Ok(Outcome::Transfers) => return Some(self),
+                Ok(Outcome::Transfers) => return Outcome::Transfers,
                 // How it ended does not matter: a client that went away is no event.
                 Ok(Outcome::Ended) | Err(_) => {
                     self.stream.say_goodbye();
-                    return None;
+                    return Outcome::Ended;
                 }
             },
             order = seat.ordered() => order,
@@ -127,7 +133,7 @@ impl<H: Handler, S: Stream + 'static> Connection<H, S> {
             Order::Close => self.stream.say_goodbye(),
             Order::Reset => self.stream.forget_unsent(),
         }
-        None
+        Outcome::Ended
     }
 
     /// Reads, answers and writes. All state is in `self`, so it may be dropped at any await.
